@@ -1,0 +1,122 @@
+// Package pg is how the nouns reach Postgres: one handle that is a pool or a
+// transaction alike, transactions that act for one tenant under row-level security,
+// and the reading of Postgres errors by constraint name.
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/session"
+)
+
+// DB is a pool or a transaction. Begin on a transaction is a savepoint.
+type DB interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// InTx runs work in one transaction and commits it where work returns nil.
+func InTx(ctx context.Context, db DB, work func(tx pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, db, work)
+}
+
+const enterTenantSQL = `SELECT set_config('hasura.user', @session, true), set_config('role', 'nself_tenant', true)`
+
+const enterServerSQL = `SELECT set_config('hasura.user', @session, true)`
+
+// EnterTenant makes the rest of the transaction act as nself_tenant under the session's
+// tenant: from here on row-level security decides.
+func EnterTenant(ctx context.Context, tx pgx.Tx, s session.Session) error {
+	return enter(ctx, tx, enterTenantSQL, s)
+}
+
+// EnterServer leaves the transaction as nself_server, which sees every tenant, and only
+// names the actor, so that event triggers attribute what is written. Statements run
+// after it carry @tenant_id themselves.
+func EnterServer(ctx context.Context, tx pgx.Tx, s session.Session) error {
+	return enter(ctx, tx, enterServerSQL, s)
+}
+
+func enter(ctx context.Context, tx pgx.Tx, sql string, s session.Session) error {
+	if _, err := tx.Exec(ctx, sql, pgx.NamedArgs{"session": s.Setting()}); err != nil {
+		return fmt.Errorf("set the session of the transaction: %w", err)
+	}
+	return nil
+}
+
+// One runs a statement that returns exactly one row and reads it into a T by column
+// name (db tags). No row is pgx.ErrNoRows.
+func One[T any](ctx context.Context, db DB, sql string, args pgx.NamedArgs) (T, error) {
+	rows, _ := db.Query(ctx, sql, args)
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+}
+
+// Scalar runs a statement that returns exactly one row of one column.
+func Scalar[T any](ctx context.Context, db DB, sql string, args pgx.NamedArgs) (T, error) {
+	rows, _ := db.Query(ctx, sql, args)
+	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[T])
+}
+
+// All runs a statement and reads every row into a T by column name (db tags).
+func All[T any](ctx context.Context, db DB, sql string, args pgx.NamedArgs) ([]T, error) {
+	rows, _ := db.Query(ctx, sql, args)
+	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+}
+
+// Constraint is the name of the constraint err broke, or "" where it broke none.
+func Constraint(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.ConstraintName
+	}
+	return ""
+}
+
+// NoRow reports whether err says that a statement found nothing.
+func NoRow(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+
+// Explain turns what Postgres says about the caller's values, or about its own state,
+// into a fault: a value that cannot be stored is invalid-input, a database out of
+// reach is unavailable. Every other error passes unchanged.
+func Explain(err error) error {
+	var pgErr *pgconn.PgError
+	var netErr net.Error
+	var connectErr *pgconn.ConnectError
+	switch {
+	case errors.As(err, &pgErr):
+		return explain(pgErr, err)
+	case errors.As(err, &connectErr), errors.As(err, &netErr), pgconn.SafeToRetry(err):
+		return unavailable(err)
+	}
+	return err
+}
+
+// explain goes by SQLSTATE (PostgreSQL documentation, appendix A).
+func explain(pgErr *pgconn.PgError, err error) error {
+	switch pgErr.Code[:2] {
+	case "22", "54": // data exception; too deep, too large
+		return fault.New(fault.InvalidInput, "a value cannot be stored: %s", pgErr.Message).Because(err)
+	case "23":
+		if pgErr.Code == "23514" {
+			return fault.New(fault.InvalidInput, "a value breaks the rule %s of the database", pgErr.ConstraintName).Because(err)
+		}
+	case "08", "40", "53": // connection; serialization and deadlock; resources
+		return unavailable(err)
+	}
+	if pgErr.Code[:3] == "57P" { // shutting down or starting up
+		return unavailable(err)
+	}
+	return err
+}
+
+func unavailable(err error) error {
+	return fault.New(fault.Unavailable, "the database is out of reach; try again").Because(err)
+}

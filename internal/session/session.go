@@ -1,0 +1,91 @@
+// Package session says who is asking: the session variables that Hasura vouches for,
+// parsed once and passed to every operation as its actor. It owns the role words and
+// nothing else; whether the claimed membership still stands is for the database to say.
+package session
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
+)
+
+// Role is a Hasura role.
+type Role string
+
+// Every role there is (spec section 2). Operator is Hasura's own admin: it bypasses
+// every permission, is reached by the admin secret only and never minted.
+const (
+	Operator    Role = "admin"
+	User        Role = "user"
+	TenantOwner Role = "tenant_owner"
+	TenantAdmin Role = "tenant_admin"
+	Member      Role = "tenant_member"
+	Guest       Role = "tenant_guest"
+)
+
+// Roles lists the roles a token may carry.
+var Roles = []Role{User, TenantOwner, TenantAdmin, Member, Guest}
+
+// Session is the actor of an operation.
+type Session struct {
+	Role      Role
+	User      id.User   // zero only for the operator
+	Tenant    id.Tenant // zero where no tenant is chosen
+	RequestID string    // for the audit log; empty where there is none
+}
+
+// Names of the session variables, as Hasura sends them: lower case.
+const (
+	roleVariable   = "x-hasura-role"
+	userVariable   = "x-hasura-user-id"
+	tenantVariable = "x-hasura-tenant-id"
+)
+
+// Parse reads session variables as Hasura sends them: a flat map of strings; keys are
+// compared without case. A role this server does not know, a missing user (but for
+// the operator) and a malformed id are an invalid-session fault.
+func Parse(variables map[string]string) (Session, error) {
+	lower := make(map[string]string, len(variables))
+	for key, value := range variables {
+		lower[strings.ToLower(key)] = value
+	}
+	s := Session{Role: Role(lower[roleVariable])}
+	if s.Role != Operator && !slices.Contains(Roles, s.Role) {
+		return Session{}, fault.New(fault.InvalidSession, "%s is %.60q, which is no role of this server", roleVariable, s.Role)
+	}
+	var err error
+	if value, ok := lower[userVariable]; ok {
+		if s.User, err = id.Parse[id.User](value); err != nil {
+			return Session{}, fault.New(fault.InvalidSession, "%s: %v", userVariable, err)
+		}
+	}
+	if value, ok := lower[tenantVariable]; ok {
+		if s.Tenant, err = id.Parse[id.Tenant](value); err != nil {
+			return Session{}, fault.New(fault.InvalidSession, "%s: %v", tenantVariable, err)
+		}
+	}
+	if s.User.IsZero() && s.Role != Operator {
+		return Session{}, fault.New(fault.InvalidSession, "%s is missing: role %s needs a user", userVariable, s.Role)
+	}
+	return s, nil
+}
+
+// IsOperator reports whether the caller holds the admin secret.
+func (s Session) IsOperator() bool { return s.Role == Operator }
+
+// Setting is the session as Postgres sees it: the JSON text of the setting
+// "hasura.user", with the keys Hasura itself would use.
+func (s Session) Setting() string {
+	variables := map[string]string{roleVariable: string(s.Role)}
+	if !s.User.IsZero() {
+		variables[userVariable] = s.User.String()
+	}
+	if !s.Tenant.IsZero() {
+		variables[tenantVariable] = s.Tenant.String()
+	}
+	text, _ := json.Marshal(variables) // a map of strings always marshals
+	return string(text)
+}
