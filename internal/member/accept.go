@@ -1,0 +1,71 @@
+package member
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/session"
+)
+
+// The token names the invitation, and nothing but its owner's address accepts it: a
+// forwarded or guessed token finds no row for another user.
+const byTokenAllTenantsSQL = `
+SELECT i.id, i.tenant_id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, i.accepted_at, i.revoked_at
+FROM tenants.tenant_invitations i
+	JOIN auth.users u ON u.id = @user_id AND u.email = i.email AND (u.tenant_id IS NULL OR u.tenant_id = i.tenant_id)
+	JOIN tenants.tenants t ON t.id = i.tenant_id AND t.status = 'active'
+WHERE i.token_hash = @hash FOR UPDATE OF i`
+
+const acceptSQL = `
+UPDATE tenants.tenant_invitations SET accepted_at = now(), accepted_by = @user_id
+WHERE tenant_id = @tenant_id AND id = @invitation_id`
+
+const memberSQL = `SELECT ` + columns + ` FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id`
+
+// Accept makes the actor a member of the tenant whose invitation the token opens. The
+// same user accepting again gets the same membership.
+func Accept(ctx context.Context, db pg.DB, actor session.Session, token string) (Member, error) {
+	var joined Member
+	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		invited, err := pg.One[Invitation](ctx, tx, byTokenAllTenantsSQL, pgx.NamedArgs{"user_id": actor.User, "hash": hashToken(token)})
+		switch {
+		case pg.NoRow(err):
+			return fault.New(fault.NotFound, "there is no invitation for you with this token")
+		case err != nil:
+			return fmt.Errorf("read the invitation: %w", err)
+		}
+		inside := actor
+		inside.Tenant = invited.TenantID
+		if joined, err = pg.One[Member](ctx, tx, memberSQL, keys(inside, actor.User)); err == nil {
+			return markAccepted(ctx, tx, actor.User, invited)
+		}
+		if !pg.NoRow(err) {
+			return fmt.Errorf("read the membership: %w", err)
+		}
+		if invited.AcceptedAt != nil || invited.RevokedAt != nil || !time.Now().Before(invited.ExpiresAt) {
+			return ended(invited)
+		}
+		if joined, err = insert(ctx, tx, inside, Member{UserID: actor.User, Role: invited.Role, InvitedBy: invited.InvitedBy}); err != nil {
+			return err
+		}
+		return markAccepted(ctx, tx, actor.User, invited)
+	})
+	return joined, err
+}
+
+func markAccepted(ctx context.Context, tx pgx.Tx, user id.User, i Invitation) error {
+	if i.AcceptedAt != nil || i.RevokedAt != nil {
+		return nil
+	}
+	_, err := tx.Exec(ctx, acceptSQL, pgx.NamedArgs{"tenant_id": i.TenantID, "invitation_id": i.ID, "user_id": user})
+	if err != nil {
+		return fmt.Errorf("mark invitation %s accepted: %w", i.ID, err)
+	}
+	return nil
+}

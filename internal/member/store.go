@@ -1,0 +1,144 @@
+package member
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/audit"
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/session"
+)
+
+const columns = `tenant_id, user_id, role, joined_at, invited_by`
+
+const lockTenantSQL = `SELECT FROM tenants.tenants WHERE id = @tenant_id FOR NO KEY UPDATE`
+
+const lockSQL = `
+SELECT ` + columns + ` FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id FOR UPDATE`
+
+// lock reads a member of the actor's tenant and keeps others from changing any member
+// of it until the transaction ends. The tenant's row comes first: the rule that an owner
+// stays locks it too, and two orders would be a deadlock.
+func lock(ctx context.Context, db pg.DB, actor session.Session, user id.User) (Member, error) {
+	if _, err := db.Exec(ctx, lockTenantSQL, keys(actor, user)); err != nil {
+		return Member{}, fmt.Errorf("lock tenant %s: %w", actor.Tenant, err)
+	}
+	m, err := pg.One[Member](ctx, db, lockSQL, keys(actor, user))
+	switch {
+	case pg.NoRow(err):
+		return Member{}, notFound(user)
+	case err != nil:
+		return Member{}, fmt.Errorf("read member %s: %w", user, err)
+	}
+	return m, nil
+}
+
+func keys(actor session.Session, user id.User) pgx.NamedArgs {
+	return pgx.NamedArgs{"tenant_id": actor.Tenant, "user_id": user}
+}
+
+const addSQL = `
+INSERT INTO tenants.tenant_members (tenant_id, user_id, role, invited_by)
+VALUES (@tenant_id, @user_id, @role, @invited_by) RETURNING ` + columns
+
+// Add makes an existing user a member of the actor's tenant.
+func Add(ctx context.Context, db pg.DB, actor session.Session, user id.User, role Role) (Member, error) {
+	if err := mayGive(actor, role); err != nil {
+		return Member{}, err
+	}
+	return insert(ctx, db, actor, Member{UserID: user, Role: role, InvitedBy: actor.User})
+}
+
+// insert writes a membership in the actor's tenant and its audit row.
+func insert(ctx context.Context, db pg.DB, actor session.Session, m Member) (Member, error) {
+	args := keys(actor, m.UserID)
+	args["role"], args["invited_by"] = string(m.Role), m.InvitedBy
+	var added Member
+	err := pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
+		if added, err = pg.One[Member](ctx, tx, addSQL, args); err != nil {
+			return writeFault(err, m.UserID)
+		}
+		return audit.Append(ctx, tx, actor, entry("add_member", nil, &added))
+	})
+	return added, err
+}
+
+// entry is the audit entry for a membership that was, is, or changed.
+func entry(action string, before, after *Member) audit.Entry {
+	e := audit.Entry{Action: action}
+	for _, side := range []struct {
+		member *Member
+		values *map[string]any
+	}{{before, &e.Before}, {after, &e.After}} {
+		if side.member != nil {
+			e.Tenant, e.Target = side.member.TenantID, "member:"+side.member.UserID.String()
+			*side.values = map[string]any{"role": side.member.Role}
+		}
+	}
+	return e
+}
+
+const updateRoleSQL = `
+UPDATE tenants.tenant_members SET role = @role
+WHERE tenant_id = @tenant_id AND user_id = @user_id RETURNING ` + columns
+
+// UpdateRole gives a member another role; tokens with the former one are refused by
+// the next statement.
+func UpdateRole(ctx context.Context, db pg.DB, actor session.Session, user id.User, role Role) (Member, error) {
+	var after Member
+	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		before, err := lock(ctx, tx, actor, user)
+		if err != nil {
+			return err
+		}
+		if err := mayGive(actor, before.Role, role); err != nil {
+			return err
+		}
+		args := keys(actor, user)
+		args["role"] = string(role)
+		if after, err = pg.One[Member](ctx, tx, updateRoleSQL, args); err != nil {
+			return writeFault(err, user)
+		}
+		return audit.Append(ctx, tx, actor, entry("update_member_role", &before, &after))
+	})
+	return after, err
+}
+
+const removeSQL = `
+DELETE FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id`
+
+// Remove ends a membership and returns it as it was.
+func Remove(ctx context.Context, db pg.DB, actor session.Session, user id.User) (Member, error) {
+	return end(ctx, db, actor, user, "remove_member")
+}
+
+// Leave ends the actor's own membership.
+func Leave(ctx context.Context, db pg.DB, actor session.Session) (Member, error) {
+	if actor.User.IsZero() {
+		return Member{}, fault.New(fault.Forbidden, "the operator is no member; name the user with removeMember")
+	}
+	return end(ctx, db, actor, actor.User, "leave_tenant")
+}
+
+func end(ctx context.Context, db pg.DB, actor session.Session, user id.User, action string) (Member, error) {
+	var before Member
+	err := pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
+		if before, err = lock(ctx, tx, actor, user); err != nil {
+			return err
+		}
+		if user != actor.User {
+			if err := mayGive(actor, before.Role); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, removeSQL, keys(actor, user)); err != nil {
+			return writeFault(err, user)
+		}
+		return audit.Append(ctx, tx, actor, entry(action, &before, nil))
+	})
+	return before, err
+}

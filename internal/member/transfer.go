@@ -1,0 +1,60 @@
+package member
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/audit"
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/session"
+)
+
+const presentOwnerSQL = `SELECT owner_user_id FROM tenants.tenants WHERE id = @tenant_id FOR NO KEY UPDATE`
+
+const nameOwnerSQL = `UPDATE tenants.tenants SET owner_user_id = @user_id WHERE id = @tenant_id`
+
+// TransferOwnership makes a member the owner the tenant names; the owner it named so
+// far becomes an admin.
+func TransferOwnership(ctx context.Context, db pg.DB, actor session.Session, heir id.User) error {
+	return pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		present, err := pg.Scalar[id.User](ctx, tx, presentOwnerSQL, pgx.NamedArgs{"tenant_id": actor.Tenant})
+		if err != nil {
+			return fmt.Errorf("read the owner of tenant %s: %w", actor.Tenant, err)
+		}
+		if heir == present {
+			return fault.New(fault.WrongStatus, "user %s owns the tenant already", heir)
+		}
+		if _, err := lock(ctx, tx, actor, heir); err != nil {
+			return err
+		}
+		return handOver(ctx, tx, actor, present, heir)
+	})
+}
+
+// handOver writes the heir's role first and the present owner's last: where that owner
+// is the actor, row-level security refuses every statement after it.
+func handOver(ctx context.Context, tx pgx.Tx, actor session.Session, present, heir id.User) error {
+	err := audit.Append(ctx, tx, actor, audit.Entry{
+		Tenant: actor.Tenant, Action: "transfer_ownership", Target: "tenant:" + actor.Tenant.String(),
+		Before: map[string]any{"owner_user_id": present}, After: map[string]any{"owner_user_id": heir},
+	})
+	if err != nil {
+		return err
+	}
+	for _, write := range []struct {
+		sql  string
+		user id.User
+		role Role
+	}{{updateRoleSQL, heir, Owner}, {nameOwnerSQL, heir, ""}, {updateRoleSQL, present, Admin}} {
+		args := keys(actor, write.user)
+		args["role"] = string(write.role)
+		if _, err := tx.Exec(ctx, write.sql, args); err != nil {
+			return fmt.Errorf("hand tenant %s over to user %s: %w", actor.Tenant, heir, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
+)
+
+const columns = `id, slug, name, status, strategy, plan, owner_user_id, metadata, created_at, updated_at,
+	suspended_at, suspend_reason, deleted_at, purge_after`
+
+const getSQL = `SELECT ` + columns + ` FROM tenants.tenants WHERE id = @tenant_id`
+
+// Get reads a tenant the caller is known to have a part in.
+func Get(ctx context.Context, db pg.DB, tenant id.Tenant) (Tenant, error) {
+	t, err := pg.One[Tenant](ctx, db, getSQL, pgx.NamedArgs{"tenant_id": tenant})
+	return found(t, err, tenant.String())
+}
+
+const lockSQL = getSQL + ` FOR NO KEY UPDATE`
+
+// lock reads a tenant and keeps others from changing it until the transaction ends.
+func lock(ctx context.Context, db pg.DB, tenant id.Tenant) (Tenant, error) {
+	t, err := pg.One[Tenant](ctx, db, lockSQL, pgx.NamedArgs{"tenant_id": tenant})
+	return found(t, err, tenant.String())
+}
+
+const findByIDAllTenantsSQL = `SELECT id FROM tenants.tenants WHERE id = @id`
+
+const findBySlugAllTenantsSQL = `SELECT id FROM tenants.tenants WHERE slug = @slug`
+
+// FindForOperator turns an id or slug into the id of any tenant, whatever its status.
+func FindForOperator(ctx context.Context, db pg.DB, ref string) (id.Tenant, error) {
+	sql, args := findBySlugAllTenantsSQL, pgx.NamedArgs{"slug": ref}
+	if parsed, err := id.Parse[id.Tenant](ref); err == nil {
+		sql, args = findByIDAllTenantsSQL, pgx.NamedArgs{"id": parsed}
+	}
+	tenant, err := pg.Scalar[id.Tenant](ctx, db, sql, args)
+	return found(tenant, err, ref)
+}
+
+// found turns "no row" into the one answer to a tenant that is not there.
+func found[T any](value T, err error, ref string) (T, error) {
+	switch {
+	case pg.NoRow(err):
+		return value, NotFound(ref)
+	case err != nil:
+		return value, fmt.Errorf("read tenant %s: %w", ref, err)
+	}
+	return value, nil
+}
+
+const freeSlugAllTenantsSQL = `SELECT coalesce(tenants.free_slug(@candidates), '')`
+
+// freeSlug proposes the first of the candidates that nobody has; "" where all are taken.
+func freeSlug(ctx context.Context, db pg.DB, candidates []string) (string, error) {
+	free, err := pg.Scalar[string](ctx, db, freeSlugAllTenantsSQL, pgx.NamedArgs{"candidates": candidates})
+	if err != nil {
+		return "", fmt.Errorf("look for a free slug: %w", err)
+	}
+	return free, nil
+}

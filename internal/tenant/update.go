@@ -1,0 +1,80 @@
+package tenant
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/text"
+)
+
+const (
+	maxName     = 200
+	maxMetadata = 65536 // characters of JSON text, as the table checks
+)
+
+func cleanName(name string, problems *fault.Problems) string {
+	return text.Name("name", name, maxName, problems)
+}
+
+// UpdateInput is what to change; nil leaves a value as it is.
+type UpdateInput struct {
+	Name     *string
+	Slug     *string
+	Metadata *map[string]any // replaces the whole object
+}
+
+// Validate cleans the input and collects what is wrong with it.
+func (in *UpdateInput) Validate(problems *fault.Problems) {
+	if in.Name == nil && in.Slug == nil && in.Metadata == nil {
+		problems.Add("name", "slug or metadata must be given: there is nothing to change")
+	}
+	if in.Name != nil {
+		*in.Name = cleanName(*in.Name, problems)
+	}
+	if in.Slug != nil {
+		checkSlug("slug", *in.Slug, problems)
+	}
+	if in.Metadata != nil {
+		if encoded, err := json.Marshal(*in.Metadata); err != nil || len(encoded) > maxMetadata {
+			problems.Add("metadata", "must be at most %d characters of JSON", maxMetadata)
+		}
+	}
+}
+
+const updateSQL = `
+UPDATE tenants.tenants SET
+	name = coalesce(@name, name), slug = coalesce(@slug, slug), metadata = coalesce(@metadata, metadata)
+WHERE id = @tenant_id RETURNING ` + columns
+
+// Update changes name, slug or metadata of the session's tenant. A new slug is a new
+// address; the old one is free at once.
+func Update(ctx context.Context, db pg.DB, actor session.Session, in UpdateInput) (Tenant, error) {
+	args := pgx.NamedArgs{"name": in.Name, "slug": in.Slug, "metadata": nil}
+	if in.Metadata != nil {
+		args["metadata"] = *in.Metadata
+	}
+	updated, err := take(ctx, db, actor, step{
+		action: "update_tenant", sql: updateSQL, args: args,
+		check: func(t Tenant) error {
+			switch {
+			case t.Status == Deleted:
+				return t.refuse("tenant %q is deleted; restore it first")
+			case in.Slug != nil && *in.Slug != t.Slug && isReserved(*in.Slug):
+				return fault.New(fault.SlugReserved, "the slug %q is reserved", *in.Slug)
+			}
+			return nil
+		},
+	})
+	switch {
+	case fault.Is(err, fault.SlugReserved):
+		return Tenant{}, refuseSlug(ctx, db, fault.SlugReserved, *in.Slug)
+	case pg.Constraint(err) == "tenants_slug_key":
+		return Tenant{}, refuseSlug(ctx, db, fault.SlugTaken, *in.Slug)
+	}
+	return updated, err
+}

@@ -1,0 +1,33 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/audit"
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/session"
+)
+
+const endSessionsSQL = `
+UPDATE auth.sessions SET ended_at = now(), end_reason = @reason
+WHERE tenant_id = @tenant_id AND ended_at IS NULL AND created_at <= @until`
+
+// EndSessions ends every session of a tenant opened until then and records how many.
+// Sessions opened later stay: an event may arrive after the tenant is back in service.
+func EndSessions(ctx context.Context, db pg.DB, tenant id.Tenant, until time.Time, reason string) error {
+	return pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		ended, err := tx.Exec(ctx, endSessionsSQL, pgx.NamedArgs{"tenant_id": tenant, "until": until, "reason": reason})
+		if err != nil {
+			return fmt.Errorf("end the sessions of tenant %s: %w", tenant, err)
+		}
+		return audit.Append(ctx, tx, session.Session{Role: session.Operator}, audit.Entry{
+			Tenant: tenant, Action: "end_sessions", Target: "tenant:" + tenant.String(),
+			After: map[string]any{"reason": reason, "ended": ended.RowsAffected()},
+		})
+	})
+}
