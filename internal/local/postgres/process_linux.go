@@ -1,0 +1,37 @@
+package postgres
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// childAttr starts a program as the account, out of reach of the terminal's Ctrl-C: in what order things stop is ours
+// to say. The kernel sends it the signal when we die, even by SIGKILL.
+func childAttr(user *account, death syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: user.credential(), Setpgid: true, Pdeathsig: death}
+}
+
+// commandLines maps every process to its arguments, with a space between. Those that have ended have none.
+func commandLines() (map[int]string, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	lines := make(map[int]string)
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if err != nil {
+			continue
+		}
+		line = bytes.TrimRight(line, "\x00 ")
+		lines[pid] = string(bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
+	}
+	return lines, nil
+}
