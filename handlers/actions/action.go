@@ -1,0 +1,167 @@
+// Package actions serves Hasura's actions: one generic adapter (action.go), one table
+// with a row per action (table.go), one file per noun, and the only place where a
+// fault becomes Hasura's error (reply.go). It holds no SQL and no rules.
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"reflect"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/nself/tenancy/handlers/requestlog"
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/idempotency"
+	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/tenant"
+)
+
+// Action is one row of the table: who may call it and how it is served.
+type Action struct {
+	Name   string
+	Roles  []session.Role // beside the operator, who may call every action
+	Input  reflect.Type   // a struct; its json tags are the arguments of actions.graphql
+	Output reflect.Type   // its json tags are the fields of the output type
+	serve  func(ctx context.Context, db *pgxpool.Pool, call call) (any, error)
+}
+
+// call is one request, checked as far as every action has in common.
+type call struct {
+	action  string
+	session session.Session
+	input   map[string]json.RawMessage
+}
+
+// operation is what a noun's file gives for an action: input in, reply out, inside the
+// transaction the adapter opened.
+type operation[In, Out any] func(ctx context.Context, tx pgx.Tx, s session.Session, in In) (Out, error)
+
+// door is the transaction an action runs in, entered with its session.
+type door func(ctx context.Context, tx pgx.Tx, c call, in any) (session.Session, error)
+
+// validator is an input that checks itself, given who asks.
+type validator interface {
+	validate(s session.Session, problems *fault.Problems)
+}
+
+// tenantNamed is an input with the argument "tenant".
+type tenantNamed interface{ tenantName() string }
+
+// keyed is an input with the argument "idempotencyKey".
+type keyed interface{ key() *string }
+
+// secretive is a reply that must not be stored whole.
+type secretive interface{ withoutSecrets() any }
+
+// forTenant is an action inside one tenant: the session's, or the one the operator
+// names. It runs as nself_tenant, under row-level security, but for the operator, who
+// may act on tenants that are out of service.
+func forTenant[In, Out any](name string, roles []session.Role, op operation[In, Out]) Action {
+	return newAction(name, roles, enterTenant, op)
+}
+
+// forUser is an action outside any tenant: it is the caller's own, by user id.
+func forUser[In, Out any](name string, roles []session.Role, op operation[In, Out]) Action {
+	return newAction(name, roles, enterUser, op)
+}
+
+func newAction[In, Out any](name string, roles []session.Role, enter door, op operation[In, Out]) Action {
+	return Action{
+		Name: name, Roles: roles,
+		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
+		serve: func(ctx context.Context, db *pgxpool.Pool, c call) (reply any, err error) {
+			actor := c.session
+			defer func() { requestlog.Add(ctx, slog.String("tenant_id", actor.Tenant.String())) }()
+			in, err := decode[In](c)
+			if err != nil {
+				return nil, err
+			}
+			err = pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
+				if actor, err = enter(ctx, tx, c, in); err != nil {
+					return err
+				}
+				reply, err = perform(ctx, tx, performance[In, Out]{c.action, actor, in, op})
+				return err
+			})
+			return reply, err
+		},
+	}
+}
+
+type performance[In, Out any] struct {
+	action string
+	actor  session.Session
+	in     In
+	op     operation[In, Out]
+}
+
+// perform runs the operation, once per idempotency key where the input carries one.
+func perform[In, Out any](ctx context.Context, tx pgx.Tx, p performance[In, Out]) (any, error) {
+	input, ok := any(p.in).(keyed)
+	if !ok || input.key() == nil {
+		return p.op(ctx, tx, p.actor, p.in)
+	}
+	key := idempotency.Key{Actor: p.actor, Action: p.action, Key: *input.key(), Input: p.in}
+	return idempotency.Once(ctx, tx, key, func() (reply, keep any, err error) {
+		out, err := p.op(ctx, tx, p.actor, p.in)
+		if secret, ok := any(out).(secretive); ok {
+			return out, secret.withoutSecrets(), err
+		}
+		return out, out, err
+	})
+}
+
+// enterTenant settles which tenant the action is about. Anyone but the operator may
+// name only the session's own; another one is answered like one that does not exist.
+func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Session, error) {
+	s, name := c.session, in.(tenantNamed).tenantName()
+	if s.IsOperator() {
+		if name == "" && s.Tenant.IsZero() {
+			return s, fault.New(fault.TenantRequired, "the operator names the tenant: give the argument tenant (id or slug)")
+		}
+		if name != "" {
+			found, err := tenant.FindForOperator(ctx, tx, name)
+			if err != nil {
+				return s, err
+			}
+			s.Tenant = found
+		}
+		return s, pg.EnterServer(ctx, tx, s)
+	}
+	if s.Tenant.IsZero() {
+		return s, fault.New(fault.TenantRequired, "the session names no tenant; choose one with switchTenant")
+	}
+	if err := member.Admit(ctx, tx, s); err != nil {
+		return s, err
+	}
+	if name != "" {
+		if found, err := tenant.FindForOperator(ctx, tx, name); err != nil || found != s.Tenant {
+			return s, tenant.NotFound(name)
+		}
+	}
+	return s, pg.EnterTenant(ctx, tx, s)
+}
+
+// enterUser leaves the tenant of the session, if it names one, but holds the caller to
+// it: a token of a membership that ended opens no door at all.
+func enterUser(ctx context.Context, tx pgx.Tx, c call, _ any) (session.Session, error) {
+	s := c.session
+	if !s.IsOperator() && !s.Tenant.IsZero() {
+		if err := member.Admit(ctx, tx, s); err != nil {
+			return s, err
+		}
+	}
+	return s, pg.EnterServer(ctx, tx, s)
+}
+
+// permits reports whether the role may call the action. Hasura holds the same list
+// (actions.yaml); a test compares the two.
+func (a Action) permits(role session.Role) bool {
+	return role == session.Operator || slices.Contains(a.Roles, role)
+}

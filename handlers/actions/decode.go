@@ -1,0 +1,131 @@
+package actions
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
+)
+
+// decode reads the arguments into In and lets it check itself; everything wrong is
+// reported at once. Embedded structs share their fields; a pointer is a nullable
+// argument; absent and null are the same.
+func decode[In any](c call) (In, error) {
+	var in In
+	var problems fault.Problems
+	fields := arguments(reflect.ValueOf(&in).Elem())
+	for _, f := range fields {
+		f.read(c.input[f.name], &problems)
+	}
+	var names []string
+	for name := range c.input {
+		if !slices.ContainsFunc(fields, func(f argument) bool { return f.name == name }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		problems.Add(fmt.Sprintf("%.80q", name), "is no argument of %s", c.action)
+	}
+	if checked, ok := any(&in).(validator); ok {
+		checked.validate(c.session, &problems)
+	}
+	return in, problems.Fault()
+}
+
+type argument struct {
+	name  string
+	value reflect.Value
+}
+
+// arguments lists the fields of an input by their json names. Unexported fields are
+// the input's own, such as what validate cleaned.
+func arguments(in reflect.Value) []argument {
+	var list []argument
+	for i := range in.NumField() {
+		field := in.Type().Field(i)
+		if field.Anonymous {
+			list = append(list, arguments(in.Field(i))...)
+			continue
+		}
+		if field.IsExported() {
+			list = append(list, argument{name: field.Tag.Get("json"), value: in.Field(i)})
+		}
+	}
+	return list
+}
+
+func (a argument) read(raw json.RawMessage, problems *fault.Problems) {
+	nullable := a.value.Kind() == reflect.Pointer
+	switch {
+	case raw == nil && !nullable:
+		problems.Add(a.name, "is required")
+	case bytes.Equal(raw, []byte("null")) && !nullable && a.value.Type() != reflect.TypeFor[json.RawMessage]():
+		problems.Add(a.name, "must not be null")
+	case raw == nil:
+	case hasNUL(raw):
+		problems.Add(a.name, "contains the character U+0000, which Postgres cannot store")
+	default:
+		if err := json.Unmarshal(raw, a.value.Addr().Interface()); err != nil {
+			problems.Add(a.name, "must be %s; got %.60s", expected(a.value.Type()), raw)
+			return
+		}
+		a.normalise()
+	}
+}
+
+// normalise writes a free JSON value anew: what Go reads leniently (half a surrogate
+// pair) Postgres refuses. Numbers keep every digit.
+func (a argument) normalise() {
+	raw, ok := a.value.Interface().(json.RawMessage)
+	if !ok {
+		return
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) == nil {
+		clean, _ := json.Marshal(value) // it was just decoded
+		a.value.Set(reflect.ValueOf(json.RawMessage(clean)))
+	}
+}
+
+// expected names the JSON form of an argument for people.
+func expected(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == reflect.TypeFor[id.User](), t == reflect.TypeFor[id.Invitation]():
+		return "a uuid"
+	case t.Kind() == reflect.String:
+		return "a string"
+	case t.Kind() == reflect.Int:
+		return "a whole number"
+	case t.Kind() == reflect.Map:
+		return "an object"
+	}
+	return "valid JSON"
+}
+
+// hasNUL finds an escaped U+0000 in any string of a JSON value, keys included.
+func hasNUL(raw json.RawMessage) bool {
+	if !strings.Contains(string(raw), `\u0000`) {
+		return false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return false
+		}
+		if s, ok := token.(string); ok && strings.ContainsRune(s, 0) {
+			return true
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package actions_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/pgtest"
+	"github.com/nself/tenancy/internal/session"
+)
+
+func with(user id.User, more ...any) map[string]any {
+	input := map[string]any{"userId": user}
+	for i := 0; i+1 < len(more); i += 2 {
+		input[more[i].(string)] = more[i+1]
+	}
+	return input
+}
+
+func TestMembersAreAddedChangedAndRemovedWithOneAuditRowEach(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	user := pgtest.User(t, h.db)
+	if got := h.must(t, owner(team), "addMember", with(user, "role", "guest")); got["role"] != "guest" || got["invitedBy"] != team.Owner.String() {
+		t.Errorf("added: %v", got)
+	}
+	h.refused(t, "already-member", owner(team), "addMember", with(user))
+	if got := h.must(t, owner(team), "updateMemberRole", with(user, "role", "admin")); got["role"] != "admin" {
+		t.Errorf("updated: %v", got)
+	}
+	h.must(t, owner(team), "removeMember", with(user))
+	h.refused(t, "not-found", owner(team), "removeMember", with(user))
+	if got := h.count(t, `SELECT count(*) FROM audit.log WHERE target = 'member:' || $1 AND actor_user_id = $2`, user.String(), team.Owner.String()); got != 3 {
+		t.Errorf("%d audit rows for three changes", got)
+	}
+}
+
+func TestAnAdminHasNoSayAboutOwners(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	admin := team.As(member.Admin)
+	h.refused(t, "forbidden", admin, "addMember", with(pgtest.User(t, h.db), "role", "owner"))
+	h.refused(t, "forbidden", admin, "inviteMember", map[string]any{"email": "x@y.example", "role": "owner"})
+	h.refused(t, "forbidden", admin, "updateMemberRole", with(team.Member, "role", "owner"))
+	h.refused(t, "forbidden", admin, "updateMemberRole", with(team.Owner, "role", "guest"))
+	h.refused(t, "forbidden", admin, "removeMember", with(team.Owner))
+	h.refused(t, "forbidden", admin, "transferOwnership", with(team.Admin))
+	h.refused(t, "forbidden", admin, "deleteTenant", map[string]any{"confirmSlug": team.Slug})
+	h.must(t, admin, "updateMemberRole", with(team.Guest, "role", "member"))
+}
+
+func TestTheLastOwnerCannotLeaveBeDemotedOrBeRemoved(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	h.refused(t, "last-owner", owner(team), "leaveTenant", nil)
+	h.refused(t, "last-owner", owner(team), "updateMemberRole", with(team.Owner, "role", "admin"))
+	h.refused(t, "last-owner", pgtest.Operator, "removeMember", with(team.Owner, "tenant", team.Slug))
+}
+
+func TestOfTwoOwnersWhoLeaveAtOnceOneStays(t *testing.T) {
+	h := newHouse(t)
+	for range 20 {
+		team := pgtest.NewTeam(t, h.db)
+		h.must(t, owner(team), "updateMemberRole", with(team.Admin, "role", "owner"))
+		second := session.Session{Role: session.TenantOwner, User: team.Admin, Tenant: team.ID}
+		var wait sync.WaitGroup
+		done := make([]int, 3)
+		wait.Go(func() { done[0] = h.call(t, owner(team), "leaveTenant", nil).status })
+		wait.Go(func() { done[1] = h.call(t, second, "leaveTenant", nil).status })
+		wait.Go(func() {
+			done[2] = h.call(t, second, "updateMemberRole", with(team.Owner, "role", "guest")).status
+		})
+		wait.Wait()
+		for _, status := range done {
+			if status >= 500 {
+				t.Errorf("answers %v", done)
+			}
+		}
+		if got := h.count(t, `SELECT count(*) FROM tenants.tenants t JOIN tenants.tenant_members m ON m.tenant_id = t.id AND m.user_id = t.owner_user_id
+			WHERE t.id = $1 AND m.role = 'owner'`, team.ID.String()); got != 1 {
+			t.Fatalf("the tenant's owner is not an owner any more; answers %v", done)
+		}
+	}
+}
+
+func TestTransferOwnershipSwapsTheRoles(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	h.refused(t, "not-found", owner(team), "transferOwnership", with(pgtest.User(t, h.db)))
+	h.refused(t, "wrong-status", owner(team), "transferOwnership", with(team.Owner))
+	if got := h.must(t, owner(team), "transferOwnership", with(team.Guest)); got["ownerUserId"] != team.Guest.String() {
+		t.Errorf("transferred: %v", got)
+	}
+	h.refused(t, "role-changed", owner(team), "updateTenant", map[string]any{"name": "Mine"})
+	heir := session.Session{Role: session.TenantOwner, User: team.Guest, Tenant: team.ID}
+	h.must(t, heir, "updateTenant", map[string]any{"name": "Theirs"})
+	if got := h.count(t, `SELECT count(*) FROM audit.log WHERE tenant_id = $1 AND action = 'transfer_ownership'`, team.ID.String()); got != 1 {
+		t.Errorf("%d audit rows", got)
+	}
+}
+
+func TestARemovedOrDemotedMemberIsRefusedWithAValidToken(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	admin := team.As(member.Admin)
+	h.must(t, owner(team), "updateMemberRole", with(team.Admin, "role", "guest"))
+	h.refused(t, "role-changed", admin, "setTenantSetting", map[string]any{"key": "k", "value": 1})
+	h.must(t, owner(team), "removeMember", with(team.Admin))
+	h.refused(t, "not-a-member", admin, "setTenantSetting", map[string]any{"key": "k", "value": 1})
+	h.refused(t, "not-a-member", admin, "switchTenant", map[string]any{"tenant": team.Slug})
+	if got := h.seenAs(t, "nself_app", admin); got != 0 {
+		t.Errorf("nself_app sees %d members under a removed member's session", got)
+	}
+}
+
+func TestAnIdentityLocalToOneTenantJoinsNoOther(t *testing.T) {
+	h := newHouse(t)
+	team, other := pgtest.NewTeam(t, h.db), pgtest.NewTeam(t, h.db)
+	local := pgtest.User(t, h.db)
+	if _, err := h.under.Superuser(t).Exec(t.Context(), `ALTER TABLE auth.users DISABLE TRIGGER tenant_id_is_immutable`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.under.Superuser(t).Exec(t.Context(), `UPDATE auth.users SET tenant_id = $1 WHERE id = $2`, other.ID.String(), local.String()); err != nil {
+		t.Fatal(err)
+	}
+	theirs := h.refused(t, "not-found", owner(team), "addMember", with(local))
+	nobody := id.New[id.User]()
+	nobodys := h.refused(t, "not-found", owner(team), "addMember", with(nobody))
+	if theirs.body["message"] != "there is no user "+local.String() || nobodys.body["message"] != "there is no user "+nobody.String() {
+		t.Errorf("the answers differ: %v, %v", theirs.body, nobodys.body)
+	}
+	h.must(t, owner(other), "addMember", with(local))
+}
+
+func TestOnlyTheInvitedAddressAcceptsAndOnlyOnce(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	invited, stranger := pgtest.User(t, h.db), pgtest.User(t, h.db)
+	var email string
+	if err := h.db.QueryRow(t.Context(), `SELECT email FROM auth.users WHERE id = $1`, invited).Scan(&email); err != nil {
+		t.Fatal(err)
+	}
+	sent := h.must(t, team.As(member.Admin), "inviteMember", map[string]any{"email": "  " + email, "role": "guest", "idempotencyKey": "i"})
+	again := h.must(t, team.As(member.Admin), "inviteMember", map[string]any{"email": "  " + email, "role": "guest", "idempotencyKey": "i"})
+	if sent["token"] == nil || again["id"] != sent["id"] || again["token"] != nil {
+		t.Fatalf("the token is shown once: %v then %v", sent, again)
+	}
+	if got := h.count(t, `SELECT count(*) FROM nself.idempotency_keys WHERE reply::text LIKE '%' || $1 || '%'`, sent["token"]); got != 0 {
+		t.Error("the token is stored")
+	}
+	h.refused(t, "already-invited", owner(team), "inviteMember", map[string]any{"email": email})
+	token := map[string]any{"token": sent["token"]}
+	h.refused(t, "not-found", session.Session{Role: session.User, User: stranger}, "acceptInvitation", token)
+	me := session.Session{Role: session.User, User: invited}
+	h.refused(t, "not-found", me, "acceptInvitation", map[string]any{"token": "guess"})
+	for range 2 {
+		if got := h.must(t, me, "acceptInvitation", token); got["role"] != "guest" || got["tenantId"] != team.ID.String() {
+			t.Fatalf("accepted: %v", got)
+		}
+	}
+	h.must(t, owner(team), "removeMember", with(invited))
+	h.refused(t, "invitation-ended", me, "acceptInvitation", token)
+	h.refused(t, "already-member", owner(team), "inviteMember", map[string]any{"email": h.email(t, team.Guest)})
+}
+
+func (h house) email(t testing.TB, user id.User) (email string) {
+	t.Helper()
+	if err := h.db.QueryRow(t.Context(), `SELECT email FROM auth.users WHERE id = $1`, user).Scan(&email); err != nil {
+		t.Fatal(err)
+	}
+	return email
+}
+
+func TestARevokedResentOrExpiredInvitationsTokenEnds(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	invite := func() (session.Session, map[string]any) {
+		user := pgtest.User(t, h.db)
+		return session.Session{Role: session.User, User: user}, h.must(t, owner(team), "inviteMember", map[string]any{"email": h.email(t, user)})
+	}
+	one := func(sent map[string]any) map[string]any { return map[string]any{"invitationId": sent["id"]} }
+	accept := func(sent map[string]any) map[string]any { return map[string]any{"token": sent["token"]} }
+
+	me, sent := invite()
+	h.must(t, owner(team), "revokeInvitation", one(sent))
+	h.refused(t, "invitation-ended", me, "acceptInvitation", accept(sent))
+	h.refused(t, "invitation-ended", owner(team), "resendInvitation", one(sent))
+
+	me, sent = invite()
+	resent := h.must(t, owner(team), "resendInvitation", one(sent))
+	h.refused(t, "not-found", me, "acceptInvitation", accept(sent))
+	h.must(t, me, "acceptInvitation", accept(resent))
+
+	me, sent = invite()
+	if _, err := h.under.Superuser(t).Exec(t.Context(), `UPDATE tenants.tenant_invitations SET expires_at = now() WHERE accepted_at IS NULL`); err != nil {
+		t.Fatal(err)
+	}
+	h.refused(t, "invitation-ended", me, "acceptInvitation", accept(sent))
+	h.must(t, owner(team), "inviteMember", map[string]any{"email": h.email(t, me.User)})
+
+	other := pgtest.NewTeam(t, h.db)
+	h.refused(t, "not-found", owner(other), "revokeInvitation", one(sent))
+}
+
+func TestSwitchTenantMintsForTheCallersOwnTenantsOnly(t *testing.T) {
+	h := newHouse(t)
+	team, other := pgtest.NewTeam(t, h.db), pgtest.NewTeam(t, h.db)
+	h.must(t, owner(other), "addMember", with(team.Guest, "role", "admin"))
+	got := h.must(t, team.As(member.Guest), "switchTenant", map[string]any{"tenant": other.Slug})
+	if got["role"] != "tenant_admin" || got["tenantId"] != other.ID.String() || got["accessToken"] == "" {
+		t.Errorf("switched: %v", got)
+	}
+	h.refused(t, "not-found", owner(team), "switchTenant", map[string]any{"tenant": other.Slug})
+	h.must(t, pgtest.Operator, "suspendTenant", map[string]any{"tenant": other.Slug})
+	h.refused(t, "not-found", team.As(member.Guest), "switchTenant", map[string]any{"tenant": other.Slug})
+}

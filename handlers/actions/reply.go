@@ -1,0 +1,55 @@
+package actions
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/nself/tenancy/internal/fault"
+)
+
+// statuses maps each fault to an HTTP status. Hasura shows a caller the message of a
+// 4xx only, so 5xx is for bugs and outages; 401 is never used, for Hasura would pass it
+// on as the status of the whole GraphQL reply.
+var statuses = map[fault.Code]int{
+	fault.InvalidInput:         http.StatusBadRequest,
+	fault.InvalidJSON:          http.StatusBadRequest,
+	fault.UnsupportedMedia:     http.StatusUnsupportedMediaType,
+	fault.PayloadTooLarge:      http.StatusRequestEntityTooLarge,
+	fault.UnknownAction:        http.StatusNotFound,
+	fault.BadWebhookSecret:     http.StatusForbidden,
+	fault.InvalidSession:       http.StatusBadRequest,
+	fault.Forbidden:            http.StatusForbidden,
+	fault.TenantRequired:       http.StatusBadRequest,
+	fault.TenantNotActive:      http.StatusForbidden,
+	fault.NotAMember:           http.StatusForbidden,
+	fault.RoleChanged:          http.StatusForbidden,
+	fault.NotFound:             http.StatusNotFound,
+	fault.SlugTaken:            http.StatusConflict,
+	fault.SlugReserved:         http.StatusConflict,
+	fault.WrongStatus:          http.StatusConflict,
+	fault.ConfirmationMismatch: http.StatusBadRequest,
+	fault.LastOwner:            http.StatusConflict,
+	fault.AlreadyMember:        http.StatusConflict,
+	fault.AlreadyInvited:       http.StatusConflict,
+	fault.InvitationEnded:      http.StatusConflict,
+	fault.IdempotencyKeyReused: http.StatusConflict,
+	fault.Unavailable:          http.StatusServiceUnavailable,
+	fault.Internal:             http.StatusInternalServerError,
+}
+
+// Refuse answers with Hasura's error: message, the code inside extensions (what a
+// synchronous caller sees) and the same code at the root (what an asynchronous one does).
+func Refuse(w http.ResponseWriter, f *fault.Fault) {
+	extensions := map[string]any{}
+	for name, value := range f.Details {
+		extensions[name] = value
+	}
+	extensions["code"] = f.Code
+	answer(w, statuses[f.Code], map[string]any{"message": f.Message, "code": f.Code, "extensions": extensions})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody is left to tell
+}

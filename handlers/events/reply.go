@@ -1,0 +1,34 @@
+package events
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/nself/tenancy/internal/fault"
+)
+
+// Refuse answers what was not taken in. Whoever delivers tries again on any status but
+// 2xx, so the difference is for people: 4xx says the delivery was wrong, 5xx that this
+// side was.
+func Refuse(w http.ResponseWriter, f *fault.Fault) {
+	status := http.StatusBadRequest
+	switch f.Code {
+	case fault.BadWebhookSecret:
+		status = http.StatusForbidden
+	case fault.NotFound:
+		status = http.StatusNotFound
+	case fault.PayloadTooLarge:
+		status = http.StatusRequestEntityTooLarge
+	case fault.Unavailable:
+		status = http.StatusServiceUnavailable
+	case fault.Internal:
+		status = http.StatusInternalServerError
+	}
+	reply(w, status, map[string]any{"message": f.Message, "code": f.Code})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody is left to tell
+}

@@ -1,0 +1,9 @@
+package events
+
+// Table lists every event handler by the last word of its path. Contract tests hold it
+// equal to the event triggers of hasura/metadata.
+func Table() map[string]Effect {
+	return map[string]Effect{
+		"tenant": tenantChanged,
+	}
+}
