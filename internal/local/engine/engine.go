@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/nself/tenancy/internal/local/engine/action"
+	"github.com/nself/tenancy/internal/local/engine/auth"
+	"github.com/nself/tenancy/internal/local/engine/eventlog"
+	"github.com/nself/tenancy/internal/metadata"
+)
+
+// Config says what to serve and to whom.
+type Config struct {
+	Metadata    *metadata.Metadata
+	DatabaseURL string // connects as nself_hasura
+	AdminSecret string // never empty
+	JWKSURL     string // empty: only the admin secret lets anyone in
+	// Issuer and Audience are checked only where a token has the claim, as Hasura does.
+	Issuer, Audience string
+	// Env is the engine's environment: {{TEMPLATES}}, value_from_env, and
+	// HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE.
+	Env           func(string) string
+	Log           *slog.Logger
+	DevMode       bool          // extensions.internal for everyone; admin always gets it
+	EventInterval time.Duration // between fetches of events; 0 is one second
+}
+
+// Engine is a running stand-in.
+type Engine struct {
+	config  Config
+	pool    *pgxpool.Pool
+	auth    *auth.Authenticator
+	actions *action.Caller
+	events  *eventlog.Log
+	state   atomic.Pointer[state]
+	stop    context.CancelFunc
+}
+
+// Start connects, fetches the JWKS (which must be up, or come up within about six
+// seconds), reads the catalog, builds the schemas, installs the event triggers and
+// begins to deliver. Metadata that does not fit the database is no error: it is left
+// out and listed by get_inconsistent_metadata. ctx bounds the start alone.
+func Start(ctx context.Context, config Config) (*Engine, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.New(ctx, config.DatabaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("the engine's database: %w", err)
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e := &Engine{config: config, pool: pool, stop: stop, actions: &action.Caller{
+		Client: action.NewClient(), Env: config.Env, Types: config.Metadata.CustomTypes,
+		ConfiguredFirst: config.Env("HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE") == "true",
+	}}
+	if err := e.begin(ctx, running); err != nil {
+		stop()
+		pool.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (c Config) check() error {
+	var faults []error
+	if c.Metadata == nil {
+		faults = append(faults, errors.New("the engine needs metadata to serve from"))
+		return errors.Join(faults...)
+	}
+	if c.AdminSecret == "" {
+		faults = append(faults, errors.New("the engine needs an admin secret"))
+	}
+	if c.Env == nil || c.Log == nil {
+		faults = append(faults, errors.New("the engine needs an environment and a log"))
+	}
+	for _, action := range c.Metadata.Actions {
+		if action.Kind != "synchronous" {
+			faults = append(faults, fmt.Errorf("action %s is %s: this stand-in serves synchronous actions only", action.Name, action.Kind))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// begin brings everything up; starting bounds the start, running the life.
+func (e *Engine) begin(starting, running context.Context) error {
+	if err := e.reload(starting); err != nil {
+		return err
+	}
+	var err error
+	if e.auth, err = e.authenticate(starting, running); err != nil {
+		return err
+	}
+	targets, grantees := e.state.Load().triggers()
+	e.events, err = eventlog.Start(running, eventlog.Config{
+		Pool: e.pool, Targets: targets, Env: e.config.Env, Log: e.config.Log,
+		Interval: e.config.EventInterval, Grantees: grantees, Client: &http.Client{},
+	})
+	if err != nil {
+		return fmt.Errorf("event triggers: %w", err)
+	}
+	return nil
+}
+
+// authenticate gives up when the start is given up, though the refreshing of keys goes
+// on for as long as the engine runs.
+func (e *Engine) authenticate(starting, running context.Context) (*auth.Authenticator, error) {
+	ctx, cancel := context.WithCancel(running)
+	release := context.AfterFunc(starting, cancel)
+	authenticator, err := auth.New(ctx, auth.Config{
+		AdminSecret: e.config.AdminSecret, JWKSURL: e.config.JWKSURL, Issuer: e.config.Issuer,
+		Audience: e.config.Audience, Log: e.config.Log, Client: &http.Client{},
+	})
+	if !release() && err == nil {
+		err = starting.Err()
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return authenticator, nil
+}
+
+// Close stops the delivery of events, waits for those under way, and closes the pool.
+func (e *Engine) Close() error {
+	err := e.events.Close()
+	e.stop()
+	e.pool.Close()
+	return err
+}
+
+// triggers returns every event trigger of a table that exists, and the roles that
+// write to those tables.
+func (s *state) triggers() ([]eventlog.Target, []string) {
+	var targets []eventlog.Target
+	var grantees []string
+	for _, table := range s.model.Tables {
+		var columns []string
+		for _, column := range table.Columns {
+			columns = append(columns, column.Name)
+		}
+		for _, trigger := range table.Triggers {
+			targets = append(targets, eventlog.Target{Table: table.Name, Columns: columns, Trigger: trigger})
+			grantees = append(grantees, table.Writers...)
+		}
+	}
+	slices.Sort(grantees)
+	return targets, slices.Compact(grantees)
+}
+
+// exported is what export_metadata answers.
+func (e *Engine) exported() json.RawMessage { return e.config.Metadata.JSON }
