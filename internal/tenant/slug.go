@@ -20,7 +20,7 @@ var reserved = []string{
 	"about", "abuse", "account", "accounts", "admin", "administrator", "api", "app", "apps", "assets", "auth",
 	"billing", "blog", "cdn", "console", "dashboard", "default", "demo", "dev", "docs", "edge", "email", "files",
 	"ftp", "graphql", "hasura", "help", "host", "hostmaster", "imap", "internal", "localhost", "login", "logout",
-	"mail", "metrics", "mx", "nself", "ns", "ns1", "ns2", "oauth", "operator", "owner", "pop", "postmaster",
+	"mail", "metrics", "mx", "ns", "ns1", "ns2", "nself", "oauth", "operator", "owner", "pop", "postmaster",
 	"private", "public", "register", "root", "security", "signin", "signup", "smtp", "ssl", "staging", "static",
 	"status", "storage", "support", "system", "tenant", "tenants", "test", "tls", "webhook", "webhooks",
 	"webmaster", "www",
@@ -52,7 +52,7 @@ func slugFrom(name string) string {
 			made.WriteByte('-')
 		}
 	}
-	slug := strings.TrimPrefix(made.String(), "xn--")
+	slug := made.String()
 	slug = strings.Trim(slug[:min(len(slug), maxSlug)], "-")
 	if len(slug) < 2 {
 		slug = strings.Trim("tenant-"+slug, "-")

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nself/tenancy/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func settings(url string, port int) func(string) string {
+	values := map[string]string{
+		"DATABASE_URL": url, "PORT": fmt.Sprint(port), "NSELF_WEBHOOK_SECRET": "a-webhook-secret-for-tests",
+		"NSELF_ENCRYPTION_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)), "LOG_LEVEL": "error",
+	}
+	return func(name string) string { return values[name] }
+}
+
+func TestServeAnswersAndDrainsWhenItIsStopped(t *testing.T) {
+	port := freePort(t)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"serve"}, settings(pgtest.Database(t).URL("nself_server"), port), io.Discard, io.Discard)
+	}()
+	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", port)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		response, err := http.Get(url)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("never ready: %v", err)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if _, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+		t.Error("the port is still open")
+	}
+}
+
+func TestServeRefusesARoleThatRowSecurityDoesNotBind(t *testing.T) {
+	db := pgtest.Database(t)
+	err := run(t.Context(), []string{"serve"}, settings(db.URL("postgres"), freePort(t)), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "bypasses row-level security") {
+		t.Errorf("as a superuser: %v", err)
+	}
+	err = run(t.Context(), []string{"serve"}, settings(db.URL("nself_app"), freePort(t)), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "nself_tenant") {
+		t.Errorf("as nself_app: %v", err)
+	}
+}
+
+func TestServeNamesEveryMissingSetting(t *testing.T) {
+	err := run(t.Context(), []string{"serve"}, func(string) string { return "" }, io.Discard, io.Discard)
+	for _, name := range []string{"DATABASE_URL", "NSELF_WEBHOOK_SECRET", "NSELF_ENCRYPTION_KEY"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in %v", name, err)
+		}
+	}
+}
+
+func TestMigrateSaysWhatItDid(t *testing.T) {
+	url := pgtest.Empty(t).URL("postgres")
+	for i, want := range []string{"applied 1795392000000_ledger_and_roles", "the database is up to date"} {
+		var out strings.Builder
+		if err := run(t.Context(), []string{"migrate"}, settings(url, 0), &out, io.Discard); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("run %d: %v\n%s", i+1, err, out.String())
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package events_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nself/tenancy/handlers"
+	"github.com/nself/tenancy/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+const secret = "a-webhook-secret-for-tests"
+
+type house struct {
+	db     *pgxpool.Pool
+	router http.Handler
+}
+
+func newHouse(t *testing.T) house {
+	t.Helper()
+	db := pgtest.Database(t).Pool(t, "nself_server")
+	return house{db: db, router: handlers.New(handlers.Config{
+		DB: db, WebhookSecrets: []string{secret}, MaxBodyBytes: 1 << 20, RequestTimeout: 10 * time.Second,
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+	})}
+}
+
+func (h house) deliver(body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/events/tenant", strings.NewReader(body))
+	r.Header.Set("X-Webhook-Secret", secret)
+	w := httptest.NewRecorder()
+	h.router.ServeHTTP(w, r)
+	return w
+}
+
+func outcome(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var body struct{ Outcome string }
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	return body.Outcome
+}
+
+// statusEvent is an event of tenant_status as Hasura delivers it: created_at without a
+// zone, null session variables, more keys than are read.
+func statusEvent(id, op string, row string) string {
+	return fmt.Sprintf(`{"id":%q,"table":{"schema":"tenants","name":"tenants"},"trigger":{"name":"tenant_status"},
+		"event":{"op":%q,"data":{"old":null,"new":%s},"session_variables":null,"trace_context":null},
+		"delivery_info":{"current_retry":0,"max_retries":10},"created_at":"2026-11-23T00:25:48.223125"}`, id, op, row)
+}
+
+func suspended(team pgtest.Team, at time.Time) string {
+	return fmt.Sprintf(`{"id":%q,"status":"suspended","suspended_at":%q,"deleted_at":null,"credit":9007199254740993}`, team.ID, at.Format(time.RFC3339Nano))
+}
+
+func (h house) openSession(t *testing.T, team pgtest.Team) {
+	t.Helper()
+	_, err := h.db.Exec(t.Context(), `INSERT INTO auth.sessions (tenant_id, user_id, role, expires_at) VALUES ($1, $2, 'tenant_owner', now() + interval '1 hour')`, team.ID, team.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h house) count(t *testing.T, sql string, args ...any) (n int) {
+	t.Helper()
+	if err := h.db.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+const (
+	endedSQL = `SELECT count(*) FROM auth.sessions WHERE tenant_id = $1 AND ended_at IS NOT NULL`
+	auditSQL = `SELECT count(*) FROM audit.log WHERE tenant_id = $1 AND action = 'end_sessions'`
+)
+
+func TestASuspensionEndsTheTenantsSessionsOnceHoweverOftenItIsDelivered(t *testing.T) {
+	h := newHouse(t)
+	team, other := pgtest.NewTeam(t, h.db), pgtest.NewTeam(t, h.db)
+	h.openSession(t, team)
+	h.openSession(t, other)
+	body := statusEvent(uuid.NewString(), "UPDATE", suspended(team, time.Now().Add(time.Second)))
+	outcomes := make(chan string, 8)
+	var wait sync.WaitGroup
+	for range cap(outcomes) {
+		wait.Go(func() { outcomes <- outcome(t, h.deliver(body)) })
+	}
+	wait.Wait()
+	close(outcomes)
+	tally := map[string]int{}
+	for o := range outcomes {
+		tally[o]++
+	}
+	if tally["done"] != 1 || tally["repeated"] != 7 {
+		t.Errorf("outcomes %v", tally)
+	}
+	if got := h.count(t, endedSQL, team.ID); got != 1 {
+		t.Errorf("%d sessions ended", got)
+	}
+	if got := h.count(t, auditSQL, team.ID); got != 1 {
+		t.Errorf("%d audit rows", got)
+	}
+	if got := h.count(t, endedSQL, other.ID); got != 0 {
+		t.Errorf("%d sessions of another tenant ended", got)
+	}
+}
+
+func TestALateEventLeavesSessionsOpenedSince(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	h.openSession(t, team)
+	body := statusEvent(uuid.NewString(), "UPDATE", suspended(team, time.Now().Add(-time.Hour)))
+	if got := outcome(t, h.deliver(body)); got != "done" {
+		t.Errorf("outcome %s", got)
+	}
+	if got := h.count(t, endedSQL, team.ID); got != 0 {
+		t.Errorf("%d sessions opened after the suspension were ended", got)
+	}
+}
+
+func TestWhatCanNeverSucceedIsParkedAndAcknowledged(t *testing.T) {
+	h := newHouse(t)
+	for name, row := range map[string]string{
+		"a number": `7`, "null": `null`, "a list": `[]`, "a string": `"x"`, "no id": `{"status":"suspended"}`,
+		"an id that is none":  `{"id":"x","status":"suspended","suspended_at":"2026-01-01T00:00:00Z"}`,
+		"nobody's tenant":     `{"id":"00000000-0000-4000-8000-000000000001","status":"suspended","suspended_at":"2026-01-01T00:00:00+00:00"}`,
+		"a status of no kind": `{"id":"00000000-0000-4000-8000-000000000001","status":"gone"}`,
+	} {
+		w := h.deliver(statusEvent(uuid.NewString(), "MANUAL", row))
+		if got := outcome(t, w); got != "parked" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if w.Header().Get("Retry-After") != "" {
+			t.Errorf("%s: Retry-After was sent", name)
+		}
+	}
+	if got := h.count(t, `SELECT count(*) FROM nself.inbox WHERE state = 'parked' AND reason <> ''`); got != 8 {
+		t.Errorf("%d parked events have a reason", got)
+	}
+}
+
+func TestAParkedEventDeliveredAgainIsTriedAgain(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	id := uuid.NewString()
+	if got := outcome(t, h.deliver(statusEvent(id, "UPDATE", `{}`))); got != "parked" {
+		t.Fatalf("outcome %s", got)
+	}
+	if got := outcome(t, h.deliver(statusEvent(id, "UPDATE", suspended(team, time.Now())))); got != "done" {
+		t.Errorf("a person's redelivery was swallowed: %s", got)
+	}
+	if got := h.count(t, `SELECT deliveries FROM nself.inbox WHERE event_id = $1 AND state = 'done' AND reason IS NULL`, id); got != 2 {
+		t.Errorf("%d deliveries", got)
+	}
+}
+
+func TestWhatIsNoEventIsRefusedWithoutRetryAfter(t *testing.T) {
+	h := newHouse(t)
+	for _, body := range []string{"", "x", "[]", "{}", `{"id":7}`, `"id"`} {
+		w := h.deliver(body)
+		if w.Code != http.StatusBadRequest || w.Header().Get("Retry-After") != "" {
+			t.Errorf("%q: %d %s", body, w.Code, w.Body)
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/events/tenant", strings.NewReader("{}"))
+	w := httptest.NewRecorder()
+	if h.router.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+		t.Errorf("without the secret: %d", w.Code)
+	}
+}
+
+func TestAnOutageAsksForAnotherDelivery(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	body := statusEvent(uuid.NewString(), "UPDATE", suspended(team, time.Now()))
+	h.db.Close()
+	if w := h.deliver(body); w.Code < 500 || w.Header().Get("Retry-After") != "" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}

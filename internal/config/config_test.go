@@ -1,0 +1,68 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nself/tenancy/internal/config"
+)
+
+var good = map[string]string{
+	"DATABASE_URL":         "postgres://nself_server:hunter2@db/app",
+	"NSELF_WEBHOOK_SECRET": "new-secret-of-a-length,old-secret-of-a-length",
+	"NSELF_ENCRYPTION_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+}
+
+func with(changes map[string]string) func(string) string {
+	return func(name string) string {
+		if value, changed := changes[name]; changed {
+			return value
+		}
+		return good[name]
+	}
+}
+
+func TestDefaultsServe(t *testing.T) {
+	s, err := config.Load[config.Server](with(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Port != 8080 || len(s.WebhookSecrets) != 2 || s.JWTTTL != 15*time.Minute || len(s.TenantDefaults().Strategies) != 2 || len(s.SealingKey()) != 32 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
+	_, err := config.Load[config.Server](with(map[string]string{
+		"DATABASE_URL": "mysql://root:hunter2@db", "NSELF_WEBHOOK_SECRET": "short", "NSELF_ENCRYPTION_KEY": "hunter2",
+		"PORT": "eighty", "TENANT_STRATEGY": "both", "TENANT_SCHEMA_PREFIX": "T'; --", "JWT_ALGORITHM": "none", "JWT_TTL": "1s",
+		"TENANT_RESTORE_DAYS": "-1", "MAX_BODY_BYTES": "1", "REQUEST_TIMEOUT": "1ms",
+	}))
+	if err == nil {
+		t.Fatal("it was taken")
+	}
+	for _, name := range []string{
+		"DATABASE_URL", "NSELF_WEBHOOK_SECRET", "NSELF_ENCRYPTION_KEY", "PORT", "TENANT_STRATEGY", "TENANT_SCHEMA_PREFIX", "JWT_ALGORITHM", "JWT_TTL",
+		"TENANT_RESTORE_DAYS", "MAX_BODY_BYTES", "REQUEST_TIMEOUT",
+	} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in:\n%v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "short\n") {
+		t.Errorf("a secret is quoted:\n%v", err)
+	}
+}
+
+func TestMissingSettingsAreNamed(t *testing.T) {
+	_, err := config.Load[config.Server](func(string) string { return "" })
+	for name := range good {
+		if err == nil || !strings.Contains(err.Error(), name+" is not set") {
+			t.Errorf("%s is not said to be missing:\n%v", name, err)
+		}
+	}
+	if _, err := config.Load[config.Migrate](func(string) string { return "" }); err == nil {
+		t.Error("migrate needs no database")
+	}
+}
