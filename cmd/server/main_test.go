@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -54,12 +55,47 @@ func TestServeAnswersAndDrainsWhenItIsStopped(t *testing.T) {
 			t.Fatalf("never ready: %v", err)
 		}
 	}
+	finish := half(t, port)
 	stop()
+	if answer := finish(); !strings.HasPrefix(answer, "HTTP/1.1 200 OK") {
+		t.Errorf("the request under way was answered %q", answer)
+	}
 	if err := <-done; err != nil {
 		t.Errorf("it ended with %v", err)
 	}
 	if _, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 		t.Error("the port is still open")
+	}
+}
+
+// half sends half a request, so that it is under way, and returns how to send the rest
+// and read the answer.
+func half(t *testing.T, port int) (finish func() string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"action":{"name":"myTenants"},"input":{},"session_variables":{"x-hasura-role":"admin"}}`
+	head := fmt.Sprintf("POST /actions/myTenants HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: a-webhook-secret-for-tests\r\n"+
+		"Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
+	if _, err := io.WriteString(conn, head); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(conn)
+	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("%q, %v", line, err) // the server is reading the body: the request is under way
+	}
+	return func() string {
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, body); err != nil {
+			t.Error(err)
+		}
+		rest, err := io.ReadAll(answers)
+		if err != nil {
+			t.Error(err)
+		}
+		return strings.TrimSpace(string(rest))
 	}
 }
 

@@ -6,7 +6,6 @@ package actions
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"reflect"
 	"slices"
 
@@ -77,7 +76,7 @@ func newAction[In, Out any](name string, roles []session.Role, enter door, op op
 		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
 		serve: func(ctx context.Context, db *pgxpool.Pool, c call) (reply any, err error) {
 			actor := c.session
-			defer func() { requestlog.Add(ctx, slog.String("tenant_id", actor.Tenant.String())) }()
+			defer func() { requestlog.Tenant(ctx, actor.Tenant) }()
 			in, err := decode[In](c)
 			if err != nil {
 				return nil, err
@@ -141,8 +140,12 @@ func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Sessio
 		return s, err
 	}
 	if name != "" {
-		if found, err := tenant.FindForOperator(ctx, tx, name); err != nil || found != s.Tenant {
-			return s, tenant.NotFound(name)
+		named, err := tenant.FindForOperator(ctx, tx, name)
+		if err == nil && named != s.Tenant {
+			err = tenant.NotFound(name)
+		}
+		if err != nil {
+			return s, err
 		}
 	}
 	return s, pg.EnterTenant(ctx, tx, s)

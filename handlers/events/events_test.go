@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -190,5 +191,22 @@ func TestAnOutageAsksForAnotherDelivery(t *testing.T) {
 	h.db.Close()
 	if w := h.deliver(body); w.Code < 500 || w.Header().Get("Retry-After") != "" {
 		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+func TestTheEventsOfHasurasOwnTestsAreTakenInAndParked(t *testing.T) {
+	h := newHouse(t)
+	const recorded = "../../internal/local/engine/eventlog/testdata/"
+	for _, name := range []string{"insert_plain_sql_writer.json", "update_hasura_mutation.json", "manual.json"} {
+		body, err := os.ReadFile(recorded + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := outcome(t, h.deliver(string(body))); got != "parked" {
+			t.Errorf("%s, of a table that is not ours: %s", name, got)
+		}
+		if got := h.count(t, `SELECT count(*) FROM nself.inbox WHERE payload = $1::jsonb`, string(body)); got != 1 {
+			t.Errorf("%s was not kept whole", name)
+		}
 	}
 }

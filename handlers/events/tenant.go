@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +9,7 @@ import (
 	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/token"
 )
@@ -32,7 +32,7 @@ func tenantChanged(ctx context.Context, tx pgx.Tx, e Event) error {
 	if err != nil {
 		return err
 	}
-	requestlog.Add(ctx, slog.String("tenant_id", t.ID.String()))
+	requestlog.Tenant(ctx, t.ID)
 	switch {
 	case t.ID.IsZero():
 		return fault.New(fault.InvalidInput, "data.new is no row of tenants.tenants: it has no id")
@@ -50,5 +50,6 @@ func endSessions(ctx context.Context, tx pgx.Tx, of id.Tenant, until time.Time, 
 	if _, err := tenant.Get(ctx, tx, of); err != nil {
 		return err
 	}
-	return token.EndSessions(ctx, tx, of, until, reason)
+	actor := session.Session{Role: session.Server, Tenant: of, RequestID: requestlog.ID(ctx)}
+	return token.EndSessions(ctx, tx, actor, until, reason)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
 )
 
 // record is the one request under way: its logger and what the doors have added.
@@ -25,8 +26,9 @@ type record struct {
 	id     string
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	attrs []any
+	mu     sync.Mutex
+	tenant string
+	attrs  []any
 }
 
 type contextKey struct{}
@@ -36,9 +38,9 @@ type contextKey struct{}
 func Middleware(logger *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			id := requestID(r)
-			rec := &record{id: id, logger: logger.With("request_id", id, "trace_id", traceID(r))}
-			w.Header().Set("X-Request-Id", id)
+			name := requestID(r)
+			rec := &record{id: name, logger: logger.With("request_id", name, "trace_id", traceID(r))}
+			w.Header().Set("X-Request-Id", name)
 			wrapped := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 			began := time.Now()
 			next.ServeHTTP(wrapped, r.WithContext(context.WithValue(r.Context(), contextKey{}, rec)))
@@ -57,7 +59,7 @@ func (rec *record) finish(r *http.Request, w middleware.WrapResponseWriter, took
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	rec.logger.With(rec.attrs...).Log(r.Context(), level, "request",
+	rec.line().Log(r.Context(), level, "request",
 		"method", r.Method, "path", r.URL.Path, "status", w.Status(), "bytes", w.BytesWritten(),
 		"duration_ms", float64(took.Microseconds())/1000)
 }
@@ -78,14 +80,14 @@ var traceForm = regexp.MustCompile(`^[0-9a-f]{16,32}$`)
 
 // traceID reads the W3C traceparent or Zipkin's B3 header, whichever Hasura sends.
 func traceID(r *http.Request) string {
-	id := r.Header.Get("X-B3-TraceId")
+	trace := r.Header.Get("X-B3-TraceId")
 	if parts := strings.Split(r.Header.Get("Traceparent"), "-"); len(parts) == 4 {
-		id = parts[1]
+		trace = parts[1]
 	}
-	if !traceForm.MatchString(id) {
+	if !traceForm.MatchString(trace) {
 		return ""
 	}
-	return id
+	return trace
 }
 
 func of(ctx context.Context) *record {
@@ -98,6 +100,20 @@ func of(ctx context.Context) *record {
 
 // ID is the request's id; empty outside a request.
 func ID(ctx context.Context) string { return of(ctx).id }
+
+// line is the logger with all that is known of the request so far.
+func (rec *record) line() *slog.Logger {
+	return rec.logger.With("tenant_id", rec.tenant).With(rec.attrs...)
+}
+
+// Tenant says whose request it is; lines of a request without one have an empty
+// tenant_id.
+func Tenant(ctx context.Context, tenant id.Tenant) {
+	rec := of(ctx)
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.tenant = tenant.String()
+}
 
 // Add puts attributes on the request's log line.
 func Add(ctx context.Context, attrs ...slog.Attr) {
@@ -122,6 +138,6 @@ func Panic(ctx context.Context, recovered any) error {
 	rec := of(ctx)
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	rec.logger.With(rec.attrs...).ErrorContext(ctx, "panic", "value", fmt.Sprint(recovered), "stack", string(debug.Stack()))
+	rec.line().ErrorContext(ctx, "panic", "value", fmt.Sprint(recovered), "stack", string(debug.Stack()))
 	return fmt.Errorf("panic: %v", recovered)
 }

@@ -26,6 +26,10 @@ const (
 	Guest       Role = "tenant_guest"
 )
 
+// Server is the server itself, where an event and not a caller moves it. No session can
+// claim it.
+const Server Role = "server"
+
 // Roles lists the roles a token may carry.
 var Roles = []Role{User, TenantOwner, TenantAdmin, Member, Guest}
 

@@ -86,6 +86,9 @@ func (m *Minter) forMember(ctx context.Context, db pg.DB, actor session.Session,
 		holder := session.Session{Role: session.User, User: r.user}
 		if r.tenant != "" {
 			membership, err := member.OfUser(ctx, tx, holder, r.tenant)
+			if actor.IsOperator() && fault.Is(err, fault.NotFound) {
+				return fault.New(fault.NotFound, "user %s is no member of a tenant %.80q that is in service", r.user, r.tenant)
+			}
 			if err != nil {
 				return err
 			}
