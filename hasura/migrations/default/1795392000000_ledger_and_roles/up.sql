@@ -37,8 +37,13 @@ BEGIN
   IF NOT pg_has_role('nself_owner', 'nself_hasura', 'MEMBER') THEN
     GRANT nself_hasura TO nself_owner;
   END IF;
-  IF NOT pg_has_role(current_user, 'nself_owner', 'MEMBER') THEN
-    EXECUTE format('GRANT nself_owner TO %I', current_user);
+  IF current_user <> 'nself_owner' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+    BEGIN
+      -- Also where it created the role: since Postgres 16 that alone lets nobody act as it.
+      EXECUTE format('GRANT nself_owner TO %I', current_user);
+    EXCEPTION
+      WHEN insufficient_privilege THEN NULL; -- a member by other means, or set_config says so below
+    END;
   END IF;
 
   IF NOT has_database_privilege('nself_owner', current_database(), 'CREATE') THEN
