@@ -65,7 +65,7 @@ func (a argument) read(raw json.RawMessage, problems *fault.Problems) {
 	switch {
 	case raw == nil && !nullable:
 		problems.Add(a.name, "is required")
-	case bytes.Equal(raw, []byte("null")) && !nullable && a.value.Type() != reflect.TypeFor[json.RawMessage]():
+	case bytes.Equal(raw, []byte("null")) && !nullable:
 		problems.Add(a.name, "must not be null")
 	case raw == nil:
 	case hasNUL(raw):
@@ -82,16 +82,18 @@ func (a argument) read(raw json.RawMessage, problems *fault.Problems) {
 // normalise writes a free JSON value anew: what Go reads leniently (half a surrogate
 // pair) Postgres refuses. Numbers keep every digit.
 func (a argument) normalise() {
-	raw, ok := a.value.Interface().(json.RawMessage)
+	raw, ok := a.value.Addr().Interface().(*json.RawMessage)
+	if nullable, is := a.value.Interface().(*json.RawMessage); is {
+		raw, ok = nullable, nullable != nil
+	}
 	if !ok {
 		return
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder := json.NewDecoder(bytes.NewReader(*raw))
 	decoder.UseNumber()
 	var value any
 	if decoder.Decode(&value) == nil {
-		clean, _ := json.Marshal(value) // it was just decoded
-		a.value.Set(reflect.ValueOf(json.RawMessage(clean)))
+		*raw, _ = json.Marshal(value) // it was just decoded
 	}
 }
 
@@ -107,8 +109,6 @@ func expected(t reflect.Type) string {
 		return "a string"
 	case t.Kind() == reflect.Int:
 		return "a whole number"
-	case t.Kind() == reflect.Map:
-		return "an object"
 	}
 	return "valid JSON"
 }

@@ -34,6 +34,7 @@ func TestTheDoorRefusesInHasurasFormAndNeverWith401(t *testing.T) {
 		"not JSON":             {"myTenants", "<html>", asJSON, 400, "invalid-json"},
 		"empty":                {"myTenants", "", asJSON, 400, "invalid-json"},
 		"half":                 {"myTenants", good[:40], asJSON, 400, "invalid-json"},
+		"two bodies":           {"myTenants", good + good, asJSON, 400, "invalid-json"},
 		"an array":             {"myTenants", "[" + good + "]", asJSON, 400, "invalid-json"},
 		"too large":            {"myTenants", `{"pad":"` + strings.Repeat("x", 2<<20) + `"}`, asJSON, 413, "payload-too-large"},
 		"input is a list":      {"myTenants", strings.Replace(good, `"input":{}`, `"input":[]`, 1), asJSON, 400, "invalid-json"},

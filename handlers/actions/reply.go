@@ -1,9 +1,9 @@
 package actions
 
 import (
-	"encoding/json"
 	"net/http"
 
+	"github.com/nself/tenancy/handlers/wire"
 	"github.com/nself/tenancy/internal/fault"
 )
 
@@ -45,11 +45,5 @@ func Refuse(w http.ResponseWriter, f *fault.Fault) {
 		extensions[name] = value
 	}
 	extensions["code"] = f.Code
-	answer(w, statuses[f.Code], map[string]any{"message": f.Message, "code": f.Code, "extensions": extensions})
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody is left to tell
+	wire.Reply(w, statuses[f.Code], map[string]any{"message": f.Message, "code": f.Code, "extensions": extensions})
 }

@@ -2,7 +2,6 @@ package actions
 
 import (
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/handlers/requestlog"
+	"github.com/nself/tenancy/handlers/wire"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
@@ -47,7 +47,7 @@ func Handler(db *pgxpool.Pool, table []Action) http.Handler {
 			Refuse(w, f)
 			return
 		}
-		answer(w, http.StatusOK, reply)
+		wire.Reply(w, http.StatusOK, reply)
 	})
 	return router
 }
@@ -88,12 +88,5 @@ func read(r *http.Request, body *payload) error {
 	if err != nil || media != "application/json" {
 		return fault.New(fault.UnsupportedMedia, "send the body as application/json, not %.80q", r.Header.Get("Content-Type"))
 	}
-	var tooLarge *http.MaxBytesError
-	switch err := json.NewDecoder(r.Body).Decode(body); {
-	case errors.As(err, &tooLarge):
-		return fault.New(fault.PayloadTooLarge, "the body is larger than %d bytes", tooLarge.Limit)
-	case err != nil:
-		return fault.New(fault.InvalidJSON, "the body is not the JSON of an action: %s", err)
-	}
-	return nil
+	return wire.Decode(r.Body, body)
 }

@@ -13,7 +13,7 @@ import (
 func TestASettingIsWrittenReadBackAndRemoved(t *testing.T) {
 	h := newHouse(t)
 	team, other := pgtest.NewTeam(t, h.db), pgtest.NewTeam(t, h.db)
-	for _, value := range []string{`1`, `"x"`, `null`, `[1,2]`, `{"a":{"b":9007199254740993}}`, `"\ud83c\udf6e"`} {
+	for _, value := range []string{`1`, `"x"`, `false`, `[1,2]`, `{"a":{"b":9007199254740993}}`, `"\ud83c\udf6e"`} {
 		got := h.must(t, team.As(member.Admin), "setTenantSetting", map[string]any{"key": "k", "value": json.RawMessage(value)})
 		if got["key"] != "k" {
 			t.Errorf("set %s: %v", value, got)
@@ -47,6 +47,7 @@ func TestASettingThatCannotBeStoredIsRefusedAndNeverABug(t *testing.T) {
 		h.refused(t, "invalid-input", owner(team), "setTenantSetting", map[string]any{"key": key, "value": 1})
 	}
 	h.refused(t, "invalid-input", owner(team), "setTenantSetting", map[string]any{"key": "k"})
+	h.refused(t, "invalid-input", owner(team), "setTenantSetting", map[string]any{"key": "k", "value": nil})
 }
 
 // injections are strings that end a statement, a literal or an identifier somewhere.

@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,21 +18,21 @@ import (
 type tenants struct{ Config }
 
 type tenantReply struct {
-	ID            id.Tenant      `json:"id"`
-	Slug          string         `json:"slug"`
-	Name          string         `json:"name"`
-	Status        string         `json:"status"`
-	Strategy      string         `json:"strategy"`
-	Plan          string         `json:"plan"`
-	OwnerUserID   id.User        `json:"ownerUserId"`
-	URL           string         `json:"url"`
-	Metadata      map[string]any `json:"metadata"`
-	CreatedAt     time.Time      `json:"createdAt"`
-	UpdatedAt     time.Time      `json:"updatedAt"`
-	SuspendedAt   *time.Time     `json:"suspendedAt"`
-	SuspendReason *string        `json:"suspendReason"`
-	DeletedAt     *time.Time     `json:"deletedAt"`
-	PurgeAfter    *time.Time     `json:"purgeAfter"`
+	ID            id.Tenant       `json:"id"`
+	Slug          string          `json:"slug"`
+	Name          string          `json:"name"`
+	Status        string          `json:"status"`
+	Strategy      string          `json:"strategy"`
+	Plan          string          `json:"plan"`
+	OwnerUserID   id.User         `json:"ownerUserId"`
+	URL           string          `json:"url"`
+	Metadata      json.RawMessage `json:"metadata"`
+	CreatedAt     time.Time       `json:"createdAt"`
+	UpdatedAt     time.Time       `json:"updatedAt"`
+	SuspendedAt   *time.Time      `json:"suspendedAt"`
+	SuspendReason *string         `json:"suspendReason"`
+	DeletedAt     *time.Time      `json:"deletedAt"`
+	PurgeAfter    *time.Time      `json:"purgeAfter"`
 }
 
 func (h tenants) reply(t tenant.Tenant, err error) (tenantReply, error) {
@@ -73,9 +74,9 @@ func (h tenants) create(ctx context.Context, tx pgx.Tx, s session.Session, in cr
 
 type updateTenantInput struct {
 	ownTenant
-	Name     *string         `json:"name"`
-	Slug     *string         `json:"slug"`
-	Metadata *map[string]any `json:"metadata"`
+	Name     *string          `json:"name"`
+	Slug     *string          `json:"slug"`
+	Metadata *json.RawMessage `json:"metadata"`
 }
 
 func (in *updateTenantInput) validate(_ session.Session, problems *fault.Problems) {

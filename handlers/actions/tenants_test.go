@@ -1,6 +1,7 @@
 package actions_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -83,7 +84,7 @@ func TestCreateTenantReportsEveryProblemAtOnce(t *testing.T) {
 func TestSlugMustBeADNSLabel(t *testing.T) {
 	h := newHouse(t)
 	user := session.Session{Role: session.User, User: pgtest.User(t, h.db)}
-	for _, slug := range []string{"", "a", "A", "Acme", "-a", "a-", "xn--acme", "a.b", "a_b", "a b", "ä", "acme\n", strings.Repeat("a", 64), "a'--", "\x00"} {
+	for _, slug := range []string{"", "a", "A", "Acme", "-a", "a-", "xn--acme", "a.b", "a_b", "a b", "ä", "acme\n", strings.Repeat("a", 64), "a'--", "\x00", "6f1f2d0c-54ee-4a07-9b7a-3c5cf9ac2f10"} {
 		h.refused(t, "invalid-input", user, "createTenant", map[string]any{"name": "N", "slug": slug})
 	}
 	for _, slug := range []string{"ab", "a1", "9a", "a--b", strings.Repeat("a", 63)} {
@@ -264,6 +265,11 @@ func TestUpdateTenantChangesWhatIsGivenAndRecordsTheDifference(t *testing.T) {
 	h.refused(t, "slug-reserved", owner(team), "updateTenant", map[string]any{"slug": "hasura"})
 	h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{})
 	h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{"metadata": []int{1}})
+	h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{"metadata": json.RawMessage(`{"a":1e999999}`)})
+	whole := h.must(t, owner(team), "updateTenant", map[string]any{"metadata": json.RawMessage(`{"a":9007199254740993}`)})
+	if got := h.count(t, `SELECT count(*) FROM tenants.tenants WHERE id = $1 AND metadata->>'a' = '9007199254740993'`, whole["id"]); got != 1 {
+		t.Error("a large number did not arrive whole")
+	}
 	h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{"metadata": map[string]any{"k": strings.Repeat("x", 70000)}})
 }
 

@@ -5,9 +5,9 @@
 package events
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/handlers/requestlog"
+	"github.com/nself/tenancy/handlers/wire"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/inbox"
 	"github.com/nself/tenancy/internal/pg"
@@ -62,7 +63,7 @@ func Handler(db *pgxpool.Pool, table map[string]Effect) http.Handler {
 			return
 		}
 		requestlog.Add(r.Context(), slog.String("outcome", string(outcome)))
-		reply(w, http.StatusOK, map[string]any{"outcome": outcome})
+		wire.Reply(w, http.StatusOK, map[string]any{"outcome": outcome})
 	})
 	return router
 }
@@ -90,19 +91,14 @@ func deliver(r *http.Request, db *pgxpool.Pool, table map[string]Effect) (outcom
 func read(r *http.Request) (json.RawMessage, Event, error) {
 	var raw json.RawMessage
 	var event Event
-	err := json.NewDecoder(r.Body).Decode(&raw)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, event, fault.New(fault.PayloadTooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+	if err := wire.Decode(r.Body, &raw); err != nil {
+		return nil, event, err
 	}
-	if err == nil {
-		err = json.Unmarshal(raw, &event)
+	if err := wire.Decode(bytes.NewReader(raw), &event); err != nil {
+		return nil, event, err
 	}
-	if err == nil && event.ID == "" {
-		err = errors.New("it has no id")
-	}
-	if err != nil {
-		return nil, event, fault.New(fault.InvalidJSON, "the body is not an event: %s", err)
+	if event.ID == "" {
+		return nil, event, fault.New(fault.InvalidJSON, "the body is not an event: it has no id")
 	}
 	return raw, event, nil
 }
@@ -111,8 +107,8 @@ func read(r *http.Request) (json.RawMessage, Event, error) {
 // What is not such a row is a fault: no delivery will make it one.
 func row[T any](raw json.RawMessage, what string) (T, error) {
 	var parsed T
-	if err := json.Unmarshal(raw, &parsed); err != nil {
-		return parsed, fault.New(fault.InvalidInput, "data.new is no row of %s: %s", what, err)
+	if err := wire.Decode(bytes.NewReader(raw), &parsed); err != nil {
+		return parsed, fault.New(fault.InvalidInput, "data.new is no row of %s: %s", what, fault.From(err).Message)
 	}
 	return parsed, nil
 }

@@ -1,9 +1,9 @@
 package events
 
 import (
-	"encoding/json"
 	"net/http"
 
+	"github.com/nself/tenancy/handlers/wire"
 	"github.com/nself/tenancy/internal/fault"
 )
 
@@ -24,11 +24,5 @@ func Refuse(w http.ResponseWriter, f *fault.Fault) {
 	case fault.Internal:
 		status = http.StatusInternalServerError
 	}
-	reply(w, status, map[string]any{"message": f.Message, "code": f.Code})
-}
-
-func reply(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody is left to tell
+	wire.Reply(w, status, map[string]any{"message": f.Message, "code": f.Code})
 }

@@ -4,9 +4,10 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/nself/tenancy/handlers/wire"
 )
 
 // Check is one thing the server needs to be ready; nil means it has it.
@@ -17,7 +18,7 @@ type Check struct {
 
 // Health answers 200 while the process can answer at all.
 func Health(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, map[string]string{"status": "ok"})
+	wire.Reply(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // Ready answers 200 when every check passes within two seconds, else 503 with a word on
@@ -33,12 +34,6 @@ func Ready(checks []Check) http.HandlerFunc {
 				status, words[check.Name] = http.StatusServiceUnavailable, err.Error()
 			}
 		}
-		reply(w, status, words)
+		wire.Reply(w, status, words)
 	}
-}
-
-func reply(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody is left to tell
 }

@@ -37,7 +37,7 @@ type CreateInput struct {
 func (in *CreateInput) Validate(actor session.Session, problems *fault.Problems) {
 	in.Name = cleanName(in.Name, problems)
 	if in.Slug != "" {
-		checkSlug("slug", in.Slug, problems)
+		checkSlug(in.Slug, problems)
 	}
 	if in.Owner.IsZero() {
 		in.Owner = actor.User

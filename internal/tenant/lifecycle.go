@@ -54,7 +54,7 @@ func changed(action string, before, after Tenant) audit.Entry {
 	}
 	was, is := before.audited(), after.audited()
 	for name, value := range is {
-		if fmt.Sprint(was[name]) != fmt.Sprint(value) {
+		if fmt.Sprintf("%s", was[name]) != fmt.Sprintf("%s", value) {
 			e.Before[name], e.After[name] = was[name], value
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/text"
 )
 
@@ -27,7 +28,8 @@ var reserved = []string{
 }
 
 // checkSlug tells what is wrong with a slug somebody chose.
-func checkSlug(field, slug string, problems *fault.Problems) {
+func checkSlug(slug string, problems *fault.Problems) {
+	const field = "slug"
 	switch {
 	case len(slug) < 2 || len(slug) > maxSlug:
 		problems.Add(field, "must have 2 to 63 characters; %.80q has %d", slug, len(slug))
@@ -35,13 +37,20 @@ func checkSlug(field, slug string, problems *fault.Problems) {
 		problems.Add(field, "may hold only a-z, 0-9 and inner hyphens; %.80q does not", slug)
 	case strings.HasPrefix(slug, "xn--"):
 		problems.Add(field, "must not begin with xn--, which marks an encoded name; got %.80q", slug)
+	case isID(slug):
+		problems.Add(field, "must not look like an id: tenants are named by id or slug; got %.80q", slug)
 	}
+}
+
+func isID(slug string) bool {
+	_, err := id.Parse[id.Tenant](slug)
+	return err == nil
 }
 
 func isReserved(slug string) bool { return slices.Contains(reserved, slug) }
 
 // slugFrom makes a slug from a name: plain letters, hyphens for the rest, "tenant"
-// where nothing is left. What it makes may be reserved or taken.
+// where nothing is left, and before what would pass for an id. What it makes may be reserved or taken.
 func slugFrom(name string) string {
 	var made strings.Builder
 	for _, r := range strings.ToLower(text.Plain(name)) {
@@ -54,7 +63,7 @@ func slugFrom(name string) string {
 	}
 	slug := made.String()
 	slug = strings.Trim(slug[:min(len(slug), maxSlug)], "-")
-	if len(slug) < 2 {
+	if len(slug) < 2 || isID(slug) {
 		slug = strings.Trim("tenant-"+slug, "-")
 	}
 	return slug

@@ -6,6 +6,7 @@
 package tenant
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/nself/tenancy/internal/fault"
@@ -35,20 +36,20 @@ const (
 
 // Tenant is one row of tenants.tenants.
 type Tenant struct {
-	ID            id.Tenant      `db:"id"`
-	Slug          string         `db:"slug"`
-	Name          string         `db:"name"`
-	Status        Status         `db:"status"`
-	Strategy      Strategy       `db:"strategy"`
-	Plan          string         `db:"plan"`
-	OwnerUserID   id.User        `db:"owner_user_id"`
-	Metadata      map[string]any `db:"metadata"`
-	CreatedAt     time.Time      `db:"created_at"`
-	UpdatedAt     time.Time      `db:"updated_at"`
-	SuspendedAt   *time.Time     `db:"suspended_at"`
-	SuspendReason *string        `db:"suspend_reason"`
-	DeletedAt     *time.Time     `db:"deleted_at"`
-	PurgeAfter    *time.Time     `db:"purge_after"`
+	ID            id.Tenant       `db:"id"`
+	Slug          string          `db:"slug"`
+	Name          string          `db:"name"`
+	Status        Status          `db:"status"`
+	Strategy      Strategy        `db:"strategy"`
+	Plan          string          `db:"plan"`
+	OwnerUserID   id.User         `db:"owner_user_id"`
+	Metadata      json.RawMessage `db:"metadata"`
+	CreatedAt     time.Time       `db:"created_at"`
+	UpdatedAt     time.Time       `db:"updated_at"`
+	SuspendedAt   *time.Time      `db:"suspended_at"`
+	SuspendReason *string         `db:"suspend_reason"`
+	DeletedAt     *time.Time      `db:"deleted_at"`
+	PurgeAfter    *time.Time      `db:"purge_after"`
 }
 
 // NotFound is the one answer to a tenant that does not exist and to one the caller has

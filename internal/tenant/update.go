@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 
@@ -25,7 +26,7 @@ func cleanName(name string, problems *fault.Problems) string {
 type UpdateInput struct {
 	Name     *string
 	Slug     *string
-	Metadata *map[string]any // replaces the whole object
+	Metadata *json.RawMessage // replaces the whole object
 }
 
 // Validate cleans the input and collects what is wrong with it.
@@ -37,12 +38,19 @@ func (in *UpdateInput) Validate(problems *fault.Problems) {
 		*in.Name = cleanName(*in.Name, problems)
 	}
 	if in.Slug != nil {
-		checkSlug("slug", *in.Slug, problems)
+		checkSlug(*in.Slug, problems)
 	}
 	if in.Metadata != nil {
-		if encoded, err := json.Marshal(*in.Metadata); err != nil || len(encoded) > maxMetadata {
-			problems.Add("metadata", "must be at most %d characters of JSON", maxMetadata)
-		}
+		checkMetadata(*in.Metadata, problems)
+	}
+}
+
+func checkMetadata(metadata json.RawMessage, problems *fault.Problems) {
+	switch {
+	case !bytes.HasPrefix(metadata, []byte("{")):
+		problems.Add("metadata", "must be an object; got %.60s", metadata)
+	case len(metadata) > maxMetadata:
+		problems.Add("metadata", "has %d bytes of JSON; at most %d are allowed", len(metadata), maxMetadata)
 	}
 }
 

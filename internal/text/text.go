@@ -53,7 +53,7 @@ func Line(field, value string, limit int, problems *fault.Problems) string {
 // Email cleans an e-mail address: lower case, at most 254 characters, nothing but the
 // address (no display name, no comment).
 func Email(field, value string, problems *fault.Problems) string {
-	value = strings.ToLower(strings.TrimSpace(value))
+	value = strings.ToLower(Line(field, value, 254, problems))
 	parsed, err := mail.ParseAddress(value)
 	if err != nil || parsed.Address != value || len(value) > 254 || strings.ContainsAny(value, " \"<>") {
 		problems.Add(field, "is %.80q, which is no e-mail address", value)

@@ -44,7 +44,8 @@ BEGIN
   CREATE TABLE tenants.tenants (
     id             uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     slug           text NOT NULL CONSTRAINT tenants_slug_key UNIQUE
-                   CONSTRAINT tenants_slug_check CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$' AND slug !~ '^xn--'),
+                   CONSTRAINT tenants_slug_check CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$' AND slug !~ '^xn--'
+                     AND slug !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'), -- named by id or slug: never both
     name           text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'deleted')),
     strategy       text NOT NULL DEFAULT 'rls' CHECK (strategy IN ('rls', 'schema')),
