@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,7 +53,7 @@ func Start(ctx context.Context, config Config) (*Engine, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.New(ctx, config.DatabaseURL)
+	pool, err := connect(ctx, config.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("the engine's database: %w", err)
 	}
@@ -63,12 +62,28 @@ func Start(ctx context.Context, config Config) (*Engine, error) {
 		Client: action.NewClient(), Env: config.Env, Types: config.Metadata.CustomTypes,
 		ConfiguredFirst: config.Env("HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE") == "true",
 	}}
-	if err := e.begin(ctx, running); err != nil {
+	release := context.AfterFunc(ctx, stop)
+	err = e.begin(running)
+	if !release() {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if err != nil {
 		stop()
-		pool.Close()
-		return nil, err
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// poolSize is at least this many connections: a slow read must not hold up deliveries.
+const poolSize = 10
+
+func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = max(config.MaxConns, poolSize)
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 func (c Config) check() error {
@@ -91,17 +106,21 @@ func (c Config) check() error {
 	return errors.Join(faults...)
 }
 
-// begin brings everything up; starting bounds the start, running the life.
-func (e *Engine) begin(starting, running context.Context) error {
-	if err := e.reload(starting); err != nil {
+// begin brings everything up; what it starts lives as long as ctx.
+func (e *Engine) begin(ctx context.Context) error {
+	if err := e.reload(ctx); err != nil {
 		return err
 	}
 	var err error
-	if e.auth, err = e.authenticate(starting, running); err != nil {
+	e.auth, err = auth.New(ctx, auth.Config{
+		AdminSecret: e.config.AdminSecret, JWKSURL: e.config.JWKSURL, Issuer: e.config.Issuer,
+		Audience: e.config.Audience, Log: e.config.Log, Client: &http.Client{},
+	})
+	if err != nil {
 		return err
 	}
 	targets, grantees := e.state.Load().triggers()
-	e.events, err = eventlog.Start(running, eventlog.Config{
+	e.events, err = eventlog.Start(ctx, eventlog.Config{
 		Pool: e.pool, Targets: targets, Env: e.config.Env, Log: e.config.Log,
 		Interval: e.config.EventInterval, Grantees: grantees, Client: &http.Client{},
 	})
@@ -111,28 +130,12 @@ func (e *Engine) begin(starting, running context.Context) error {
 	return nil
 }
 
-// authenticate gives up when the start is given up, though the refreshing of keys goes
-// on for as long as the engine runs.
-func (e *Engine) authenticate(starting, running context.Context) (*auth.Authenticator, error) {
-	ctx, cancel := context.WithCancel(running)
-	release := context.AfterFunc(starting, cancel)
-	authenticator, err := auth.New(ctx, auth.Config{
-		AdminSecret: e.config.AdminSecret, JWKSURL: e.config.JWKSURL, Issuer: e.config.Issuer,
-		Audience: e.config.Audience, Log: e.config.Log, Client: &http.Client{},
-	})
-	if !release() && err == nil {
-		err = starting.Err()
-	}
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	return authenticator, nil
-}
-
 // Close stops the delivery of events, waits for those under way, and closes the pool.
 func (e *Engine) Close() error {
-	err := e.events.Close()
+	var err error
+	if e.events != nil {
+		err = e.events.Close()
+	}
 	e.stop()
 	e.pool.Close()
 	return err
@@ -156,6 +159,3 @@ func (s *state) triggers() ([]eventlog.Target, []string) {
 	slices.Sort(grantees)
 	return targets, slices.Compact(grantees)
 }
-
-// exported is what export_metadata answers.
-func (e *Engine) exported() json.RawMessage { return e.config.Metadata.JSON }

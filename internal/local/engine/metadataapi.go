@@ -52,9 +52,9 @@ func (e *Engine) command(ctx context.Context, session auth.Session, given comman
 	switch given.Type {
 	case "export_metadata":
 		if given.Version == 2 {
-			return map[string]any{"resource_version": 1, "metadata": e.exported()}, nil
+			return map[string]any{"resource_version": 1, "metadata": e.config.Metadata.JSON}, nil
 		}
-		return e.exported(), nil
+		return e.config.Metadata.JSON, nil
 	case "get_inconsistent_metadata":
 		return e.consistency(), nil
 	case "reload_metadata":

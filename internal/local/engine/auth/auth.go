@@ -69,12 +69,12 @@ func New(ctx context.Context, config Config) (*Authenticator, error) {
 	if config.JWKSURL == "" {
 		return a, nil
 	}
-	keys, err := fetchKeys(ctx, config)
+	keys, err := fetchKeys(ctx, config, firstRetry)
 	if err != nil {
 		return nil, err
 	}
 	a.keys = keys
-	go keys.refresh(ctx)
+	go keys.keepFresh(ctx)
 	return a, nil
 }
 

@@ -37,9 +37,9 @@ type keySet struct {
 	next   time.Time // when to fetch again; zero is never. Only refresh and fetchKeys touch it.
 }
 
-func fetchKeys(ctx context.Context, config Config) (*keySet, error) {
+// fetchKeys waits between attempts, at first for wait and each time twice as long.
+func fetchKeys(ctx context.Context, config Config, wait time.Duration) (*keySet, error) {
 	set := &keySet{url: config.JWKSURL, client: config.Client, log: config.Log}
-	wait := firstRetry
 	for attempt := 1; ; attempt++ {
 		err := set.fetch(ctx)
 		if err == nil {
@@ -57,16 +57,21 @@ func fetchKeys(ctx context.Context, config Config) (*keySet, error) {
 	}
 }
 
-// refresh fetches again when the last answer's headers said it may change. A failure
-// keeps the old keys.
-func (s *keySet) refresh(ctx context.Context) {
+// keepFresh looks once a minute whether the keys are due.
+func (s *keySet) keepFresh(ctx context.Context) {
 	ticker := time.NewTicker(refreshTick)
 	defer ticker.Stop()
+	s.refresh(ctx, ticker.C)
+}
+
+// refresh fetches again, at the first tick after the time that the last answer's
+// headers gave. A failure keeps the old keys.
+func (s *keySet) refresh(ctx context.Context, ticks <-chan time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
+		case now := <-ticks:
 			if s.next.IsZero() || now.Before(s.next) {
 				continue
 			}

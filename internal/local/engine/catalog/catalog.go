@@ -4,8 +4,6 @@
 package catalog
 
 import (
-	"fmt"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/metadata"
@@ -21,12 +19,13 @@ type Catalog struct {
 type Table struct {
 	Name        metadata.TableName
 	Comment     string
-	Kind        string // pg_class.relkind
 	Columns     []Column
 	PrimaryKey  *Constraint // nil where there is none
 	Uniques     []Constraint
 	ForeignKeys []ForeignKey
 	Writers     []string // roles that hold INSERT, UPDATE or DELETE, and the owner
+	// A view may take none of these.
+	Insertable, Updatable, Deletable bool
 }
 
 // Column is one column. A column of a domain has the domain's base type.
@@ -61,9 +60,6 @@ func (t *Table) Column(name string) *Column {
 	}
 	return nil
 }
-
-// IsView reports whether rows cannot be assumed to have a primary key of their own.
-func (t *Table) IsView() bool { return t.Kind == "v" || t.Kind == "m" }
 
 // Quote returns the quoted, schema-qualified name.
 func (t *Table) Quote() string { return QuoteTable(t.Name) }
@@ -126,6 +122,3 @@ func (t Type) is(names ...string) bool {
 	}
 	return false
 }
-
-// String returns schema.name, for messages.
-func (t Type) String() string { return fmt.Sprintf("%s.%s", t.Schema, t.Name) }

@@ -21,8 +21,15 @@ select t.oid::int8, n.nspname::text, t.typname::text, t.typtype::text, t.typbase
 from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
 where t.typtype in ('b', 'c', 'd', 'e', 'r', 'm')`
 
+// The bits of pg_relation_is_updatable.
+const (
+	canUpdate = 1 << 2
+	canInsert = 1 << 3
+	canDelete = 1 << 4
+)
+
 const columnsSQL = `
-select n.nspname::text, c.relname::text, c.relkind::text,
+select n.nspname::text, c.relname::text, pg_relation_is_updatable(c.oid, true),
        coalesce(obj_description(c.oid, 'pg_class'), ''),
        a.attname::text, a.atttypid::int8, not a.attnotnull,
        a.attgenerated <> '' or a.attidentity = 'a',
@@ -112,19 +119,23 @@ func (types typeTable) resolve(oid int64) Type {
 
 func (c *Catalog) readColumns(ctx context.Context, db Querier, types typeTable) error {
 	var name metadata.TableName
-	var kind, comment string
+	var comment string
+	var writable int32
 	var column Column
 	var typeOID int64
 	return each(ctx, db, columnsSQL, func() error {
 		table := c.Tables[name]
 		if table == nil {
-			table = &Table{Name: name, Kind: kind, Comment: comment}
+			table = &Table{
+				Name: name, Comment: comment,
+				Updatable: writable&canUpdate != 0, Insertable: writable&canInsert != 0, Deletable: writable&canDelete != 0,
+			}
 			c.Tables[name] = table
 		}
 		column.Type = types.resolve(typeOID)
 		table.Columns = append(table.Columns, column)
 		return nil
-	}, &name.Schema, &name.Name, &kind, &comment, &column.Name, &typeOID, &column.Nullable, &column.Computed, &column.Comment)
+	}, &name.Schema, &name.Name, &writable, &comment, &column.Name, &typeOID, &column.Nullable, &column.Computed, &column.Comment)
 }
 
 func (c *Catalog) readConstraints(ctx context.Context, db Querier, _ typeTable) error {

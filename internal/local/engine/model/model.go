@@ -104,11 +104,3 @@ func (t *Table) Constraints() []catalog.Constraint {
 	}
 	return append(all, t.Uniques...)
 }
-
-func (t *Table) columnNames() []string {
-	var names []string
-	for _, column := range t.Columns {
-		names = append(names, column.Name)
-	}
-	return names
-}

@@ -3,7 +3,6 @@ package request
 import (
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"strconv"
 	"strings"
 
@@ -168,11 +167,9 @@ func coerceScalar(name string, value any, path string) (any, error) {
 
 // int32Of accepts 7 and 7.0, as JSON has one kind of number.
 func int32Of(number json.Number, path string) (any, error) {
-	exact, ok := new(big.Rat).SetString(number.String())
-	if ok && exact.IsInt() && exact.Num().IsInt64() {
-		if n := exact.Num().Int64(); n == int64(int32(n)) {
-			return json.Number(strconv.FormatInt(n, 10)), nil
-		}
+	value, err := strconv.ParseFloat(number.String(), 64)
+	if n := int32(value); err == nil && float64(n) == value {
+		return json.Number(strconv.FormatInt(int64(n), 10)), nil
 	}
 	return nil, qerr.New(qerr.ParseFailed, "The value %s lies outside the bounds or is not an integer. Maybe it is a float, or is there integer overflow?", number).At(path)
 }

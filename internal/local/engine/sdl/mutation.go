@@ -37,7 +37,7 @@ func (w *writer) inputFields(t *model.Table, set model.Set, fits func(catalog.Ty
 func (w *writer) inserting(t *model.Table) {
 	right := t.Insert(w.caller)
 	name := t.GraphQL
-	if right == nil || t.Kind == "m" || !w.block("input", name+"_insert_input", "input for inserting a row", w.inputFields(t, right.Columns, nil)) {
+	if right == nil || !t.Insertable || !w.block("input", name+"_insert_input", "input for inserting a row", w.inputFields(t, right.Columns, nil)) {
 		return
 	}
 	conflict := w.onConflict(t)
@@ -94,7 +94,7 @@ var operators = []struct {
 
 func (w *writer) updating(t *model.Table) {
 	right := t.Update(w.caller)
-	if right == nil || t.Kind == "m" {
+	if right == nil || !t.Updatable {
 		return
 	}
 	name := t.GraphQL
@@ -125,7 +125,7 @@ func (w *writer) updating(t *model.Table) {
 }
 
 func (w *writer) deleting(t *model.Table) {
-	if t.Delete(w.caller) == nil || t.Kind == "m" {
+	if t.Delete(w.caller) == nil || !t.Deletable {
 		return
 	}
 	name := t.GraphQL

@@ -70,7 +70,22 @@ func Build(m *model.Model, caller model.Caller) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the schema of role %s does not hold together: %w", caller.Role, err)
 	}
+	keepDirectives(checked)
 	return &Schema{Schema: checked, Text: text, Queries: w.queries, Mutations: w.mutations}, nil
+}
+
+// cached is accepted, as by Hasura's community edition, and has no effect.
+const cached = `"whether this query should be cached"
+directive @cached(ttl: Int! = 60, refresh: Boolean! = false) on QUERY`
+
+// keepDirectives leaves the directives that Hasura has. The library brings more, with
+// locations that older clients do not know.
+func keepDirectives(schema *ast.Schema) {
+	for name := range schema.Directives {
+		if name != "include" && name != "skip" && name != "cached" {
+			delete(schema.Directives, name)
+		}
+	}
 }
 
 // writer collects the definitions of one schema.
@@ -182,7 +197,7 @@ func (w *writer) text() string {
 	if len(w.mutationFields) > 0 {
 		root = "schema { query: " + QueryRoot + " mutation: " + MutationRoot + " }"
 	}
-	parts := append([]string{root}, w.definitions...)
+	parts := append([]string{root, cached}, w.definitions...)
 	for _, name := range sortedKeys(w.scalars) {
 		if w.defined[name] == "" {
 			parts = append(parts, "scalar "+name)

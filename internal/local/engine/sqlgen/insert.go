@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nself/tenancy/internal/local/engine/catalog"
 	"github.com/nself/tenancy/internal/local/engine/model"
 	"github.com/nself/tenancy/internal/local/engine/request"
 )
@@ -32,14 +33,20 @@ func (b *builder) insert(t *model.Table, field *request.Field, one bool) (Statem
 		return Statement{}, err
 	}
 	mutation := fmt.Sprintf("INSERT INTO %s AS %s %s%s", t.Quote(), quote(w.target.alias), source, conflict.sql)
-	return w.finish(mutation, check, insertFailure, field, one)
+	statement, err := w.finish(mutation, check, insertFailure, field, one)
+	statement.Path += ".args.objects"
+	if one {
+		statement.Path = field.Path + ".args.object"
+	}
+	return statement, err
 }
 
 // insertSource writes the columns and the rows of values.
 func (w writing) insertSource(t *model.Table, right *model.InsertRight, objects []any) (string, error) {
 	columns := insertColumns(t, right, objects)
 	if len(objects) == 0 {
-		return fmt.Sprintf("(%s) SELECT NULL::%s WHERE false", quote(t.Columns[0].Name), t.Columns[0].Type.SQL()), nil
+		column := anyColumn(t)
+		return fmt.Sprintf("(%s) SELECT NULL::%s WHERE false", quote(column.Name), column.Type.SQL()), nil
 	}
 	var quoted, rows []string
 	for _, column := range columns {
@@ -70,9 +77,19 @@ func insertColumns(t *model.Table, right *model.InsertRight, objects []any) []st
 		set[name] = true
 	}
 	if len(set) == 0 {
-		return []string{t.Columns[0].Name}
+		return []string{anyColumn(t).Name}
 	}
 	return sortedKeys(set)
+}
+
+// anyColumn returns a column that takes values, where there is one.
+func anyColumn(t *model.Table) catalog.Column {
+	for _, column := range t.Columns {
+		if !column.Computed {
+			return column
+		}
+	}
+	return t.Columns[0]
 }
 
 func (w writing) insertValues(t *model.Table, right *model.InsertRight, columns []string, object map[string]any) ([]string, error) {

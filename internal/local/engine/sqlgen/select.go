@@ -112,12 +112,12 @@ func (b *builder) clauses(s *scope, args map[string]any, above *link, capped boo
 	if c.limit, err = b.limit(s.table, args["limit"], capped); err != nil {
 		return c, err
 	}
-	c.offset, err = b.count("offset", args["offset"])
+	c.offset, err = b.count(args["offset"])
 	return c, err
 }
 
 func (b *builder) limit(t *model.Table, given any, capped bool) (string, error) {
-	limit, err := b.count("limit", given)
+	limit, err := b.count(given)
 	right := t.Select(b.session.Caller)
 	if err != nil || !capped || right == nil || right.Limit == nil {
 		return limit, err
@@ -129,13 +129,13 @@ func (b *builder) limit(t *model.Table, given any, capped bool) (string, error) 
 	return "least(" + limit + ", " + most + ")", nil
 }
 
-func (b *builder) count(name string, given any) (string, error) {
+func (b *builder) count(given any) (string, error) {
 	if given == nil {
 		return "", nil
 	}
 	number, _ := given.(json.Number)
 	if n, err := strconv.ParseInt(number.String(), 10, 64); err != nil || n < 0 {
-		return "", qerr.New(qerr.ValidationFailed, "expected a non-negative 32-bit integer for type 'Int', but found a number: %s is %s", name, number)
+		return "", qerr.New(qerr.ValidationFailed, "expected a non-negative 32-bit integer for type 'Int', but found a number")
 	}
 	return "(" + b.text(number.String()) + ")::bigint", nil
 }
