@@ -55,7 +55,7 @@ func Line(field, value string, limit int, problems *fault.Problems) string {
 func Email(field, value string, problems *fault.Problems) string {
 	value = strings.ToLower(Line(field, value, 254, problems))
 	parsed, err := mail.ParseAddress(value)
-	if err != nil || parsed.Address != value || len(value) > 254 || strings.ContainsAny(value, " \"<>") {
+	if err != nil || parsed.Address != value || len(value) > 254 || strings.ContainsAny(value, "\"<>") || strings.ContainsFunc(value, unicode.IsSpace) {
 		problems.Add(field, "is %.80q, which is no e-mail address", value)
 	}
 	return value

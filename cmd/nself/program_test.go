@@ -1,0 +1,128 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+func TestUsageFaultsEndWithTwo(t *testing.T) {
+	nowhere := environment{}
+	for words, args := range map[string]string{
+		"nself needs a command":                  "",
+		"nself tenant needs a command":           "tenant",
+		`no command "crate"; did you mean`:       "tenant crate",
+		`no command "x"; see nself --help`:       "x",
+		"got 0 arguments; usage: nself tenant":   "tenant show",
+		"got 2 arguments":                        "tenant show a b",
+		"unknown flag: --what":                   "tenant list --what",
+		"unknown shorthand flag: 'x'":            "tenant list -x",
+		`invalid argument "few" for "--limit"`:   "tenant list --limit few",
+		"--limit -1 is less than 0":              "tenant list --limit -1",
+		`"gone" is none of active`:               "tenant list --status gone",
+		"neither a user's id nor an e-mail":      "tenant member add acme bob",
+		"which is no e-mail address":             "tenant member invite acme bob",
+		"nothing to change":                      "tenant rename acme",
+		"--slug is empty":                        "tenant rename acme --slug=",
+		"not a whole number of seconds":          "token mint a@b.example --ttl 10ms",
+		"needs --yes where there is no":          "tenant delete acme",
+		"--owner is needed":                      "tenant create Acme",
+		"operator's: leave --token out":          "user create a@b.example --token t",
+		"init needs the operator's":              "tenant init --token t",
+		"not a --token":                          "doctor --token t",
+		"must begin with http":                   "tenant list --endpoint localhost:8080",
+		"no user, query or fragment":             "tenant list --endpoint http://me:hush@h",
+		"--token is not a token":                 "tenant list --token a\nb",
+		`is "a@b@c", which is no e-mail address`: "user create a@b@c",
+	} {
+		env := nowhere
+		if strings.Contains(args, "member add") {
+			env = environment{"HASURA_GRAPHQL_ENDPOINT": "http://127.0.0.1:1", "HASURA_GRAPHQL_ADMIN_SECRET": "s"}
+		}
+		got := env.nself(t, strings.FieldsFunc(args, func(r rune) bool { return r == ' ' })...)
+		last := got.err[strings.LastIndex(strings.TrimSuffix(got.err, "\n"), "\n")+1:]
+		if got.code != exitUsage || got.out != "" || !strings.HasPrefix(last, "nself: ") || !strings.Contains(last, words) {
+			t.Errorf("nself %s: %+v, want exit 2 with %q", args, got, words)
+		}
+		if strings.Contains(got.err, "hush") {
+			t.Errorf("nself %s repeats a secret", args)
+		}
+	}
+}
+
+func TestEverySettingThatIsMissingIsNamedAtOnce(t *testing.T) {
+	environment{}.mustRefuse(t, exitUsage, "HASURA_GRAPHQL_ADMIN_SECRET is not set: set it, or pass a user's --token; HASURA_GRAPHQL_ENDPOINT is not set: set it, or pass --endpoint", "tenant", "list")
+	environment{"HASURA_GRAPHQL_ENDPOINT": "nowhere"}.mustRefuse(t, exitUsage, "DATABASE_URL is not set; HASURA_GRAPHQL_ADMIN_SECRET is not set: set it, or pass a user's --token; HASURA_GRAPHQL_ENDPOINT (--endpoint) must begin with http", "tenant", "init")
+	environment{"HASURA_GRAPHQL_ADMIN_SECRET": "hu\nsh", "HASURA_GRAPHQL_ENDPOINT": "http://h"}.mustRefuse(t, exitUsage, "holds characters that no HTTP header can carry", "tenant", "list")
+}
+
+func TestArgumentsThatCannotBeCarriedAreRefusedUnread(t *testing.T) {
+	environment{}.mustRefuse(t, exitUsage, "argument 3 holds a NUL character", "tenant", "show", "a\x00b")
+	environment{}.mustRefuse(t, exitUsage, "argument 2 is not UTF-8", "tenant", "\xff")
+}
+
+func TestAHasuraOutOfReachIsARefusal(t *testing.T) {
+	environment{"HASURA_GRAPHQL_ADMIN_SECRET": "s"}.mustRefuse(t, exitRefused, "http://127.0.0.1:1 cannot be reached", "tenant", "list", "--endpoint", "http://127.0.0.1:1/v1/graphql")
+}
+
+func TestTheReasonOfARefusalHelps(t *testing.T) {
+	for want, answer := range map[string]string{
+		"nself: the slug \"a\" is taken; \"a-2\" is free\n":                                                                                               `{"errors":[{"message":"the slug \"a\" is taken; \"a-2\" is free","extensions":{"code":"slug-taken","suggestion":"a-2"}}]}`,
+		"nself: the slug is taken; a-2 is free\n":                                                                                                         `{"errors":[{"message":"the slug is taken","extensions":{"code":"slug-taken","suggestion":"a-2"}}]}`,
+		"nself: this Hasura has no suspendTenant (of mutation_root): run nself tenant init\n":                                                             `{"errors":[{"message":"field 'suspendTenant' not found in type: 'mutation_root'","extensions":{"code":"validation-failed"}}]}`,
+		"nself: invalid \"x-hasura-admin-secret\": check HASURA_GRAPHQL_ADMIN_SECRET, or the --token\n":                                                   `{"errors":[{"message":"invalid \"x-hasura-admin-secret\"","extensions":{"code":"access-denied"}}]}`,
+		"nself: Could not verify JWT: JWTExpired: mint another token with nself token mint\n":                                                             `{"errors":[{"message":"Could not verify JWT: JWTExpired","extensions":{"code":"invalid-jwt"}}]}`,
+		"nself: internal error (request r-1)\n":                                                                                                           `{"errors":[{"message":"internal error","extensions":{"code":"unexpected","request_id":"r-1"}}]}`,
+		"nself: no \\u{1b}[31mtricks\\u{202e}\n":                                                                                                          `{"errors":[{"message":"no \u001b[31mtricks\u202e"}]}`,
+		"nself: the answer of BASE/v1/graphql is not what was asked for: unexpected end of JSON input\n":                                                  `{}`,
+		"nself: BASE/v1/graphql did not answer with JSON: is it a GraphQL endpoint?\n":                                                                    `<html>`,
+		"nself: the answer of BASE/v1/graphql is not what was asked for: json: cannot unmarshal string into Go struct field .reply of type main.tenant\n": `{"data":{"reply":"x"}}`,
+	} {
+		env := hasuraSaying(t, answer)
+		got := env.nself(t, "tenant", "suspend", "acme")
+		got.err = strings.ReplaceAll(got.err, env["HASURA_GRAPHQL_ENDPOINT"], "BASE")
+		if got != (result{exitRefused, "", want}) {
+			t.Errorf("got %+v, want %q", got, want)
+		}
+	}
+	env := hasuraSaying(t, `{"errors":[{"message":"field 'suspendTenant' not found in type: 'mutation_root'"}]}`)
+	env.mustRefuse(t, exitRefused, "the role of this token may not use suspendTenant (of mutation_root)", "tenant", "suspend", "acme", "--token", "t")
+}
+
+func TestEveryCommandExplainsItself(t *testing.T) {
+	seen := 0
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		seen++
+		if cmd.Short == "" || cmd.Long == "" {
+			t.Errorf("%s has no help", cmd.CommandPath())
+		}
+		if !cmd.HasSubCommands() && !strings.Contains(cmd.Example, "  "+cmd.CommandPath()) && !strings.Contains(cmd.Example, cmd.CommandPath()) {
+			t.Errorf("%s has no example of itself: %q", cmd.CommandPath(), cmd.Example)
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit((&program{}).root())
+	if seen < 28 {
+		t.Errorf("only %d commands", seen)
+	}
+}
+
+func TestHelpGoesToStdout(t *testing.T) {
+	got := environment{}.nself(t, "tenant", "create", "--help")
+	if got.code != exitDone || got.err != "" || !strings.Contains(got.out, `nself tenant create "Acme Corp" --slug acme`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestVersionNamesGo(t *testing.T) {
+	if out := (environment{}).mustDo(t, "version"); !strings.HasPrefix(out, "nself ") || !strings.Contains(out, "go1.") {
+		t.Errorf("%q", out)
+	}
+	if out := (environment{}).mustDo(t, "version", "--json"); !strings.Contains(out, `"go": "go1.`) {
+		t.Errorf("%q", out)
+	}
+}
