@@ -46,6 +46,7 @@ func Parse(schema *ast.Schema, input Input) (*Operation, error) {
 	if err != nil {
 		return nil, qerr.New(qerr.ValidationFailed, "not a valid graphql query").At("$.query")
 	}
+	dropRepeats(doc)
 	chosen, err := choose(doc, input.OperationName)
 	if err != nil {
 		return nil, err

@@ -105,6 +105,18 @@ func TestSelectionsOfOneKeyAreMerged(t *testing.T) {
 	}
 }
 
+// With each of them compared to each, this would not end.
+func TestAFieldRepeatedWithoutEndIsOneField(t *testing.T) {
+	query := "{ item { " + strings.Repeat("name ", 100_000) + "... on item { " + strings.Repeat("name ", 1000) + "} } }"
+	operation, err := request.Parse(schema(t), request.Input{Query: query})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fields := operation.Fields[0].Fields; len(fields) != 1 || fields[0].Name != "name" {
+		t.Errorf("%d fields", len(fields))
+	}
+}
+
 func outline(fields []*request.Field) string {
 	var parts []string
 	for _, field := range fields {
