@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/text"
 )
 
 // decode reads the arguments into In and lets it check itself; everything wrong is
@@ -68,7 +68,7 @@ func (a argument) read(raw json.RawMessage, problems *fault.Problems) {
 	case bytes.Equal(raw, []byte("null")) && !nullable:
 		problems.Add(a.name, "must not be null")
 	case raw == nil:
-	case hasNUL(raw):
+	case text.HasNUL(raw):
 		problems.Add(a.name, "contains the character U+0000, which Postgres cannot store")
 	default:
 		if err := json.Unmarshal(raw, a.value.Addr().Interface()); err != nil {
@@ -111,21 +111,4 @@ func expected(t reflect.Type) string {
 		return "a whole number"
 	}
 	return "valid JSON"
-}
-
-// hasNUL finds an escaped U+0000 in any string of a JSON value, keys included.
-func hasNUL(raw json.RawMessage) bool {
-	if !strings.Contains(string(raw), `\u0000`) {
-		return false
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return false
-		}
-		if s, ok := token.(string); ok && strings.ContainsRune(s, 0) {
-			return true
-		}
-	}
 }

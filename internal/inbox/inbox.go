@@ -19,7 +19,7 @@ type Event struct {
 	Source  string // who delivers, such as "hasura"
 	ID      string // the sender's id of the event, the same on every delivery
 	Trigger string
-	Payload json.RawMessage
+	Payload json.RawMessage // nil where it cannot be kept
 }
 
 // Outcome says what became of a delivery.

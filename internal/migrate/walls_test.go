@@ -117,10 +117,13 @@ func TestAMalformedSessionIsAnErrorNeverNobody(t *testing.T) {
 	pgtest.NewTeam(t, db.Pool(t, "nself_server"))
 	for setting, want := range map[string]string{
 		"not json": "22P02", `{"x-hasura-tenant-id":"acme"}`: "22P02", `{"x-hasura-tenant-id":""}`: "22P02",
+		`[]`: "22P02", `null`: "22P02", `5`: "22P02", `"x"`: "22P02",
 	} {
 		as(t, db, "nself_app", setting, func(tx pgx.Tx) {
-			if got := fails(t, tx, `SELECT FROM tenants.tenants`); got != want {
-				t.Errorf("under %s: SQLSTATE %q, want %s", setting, got, want)
+			for _, sql := range []string{`SELECT FROM tenants.tenants`, `SELECT tenants.current_tenant_id()`} {
+				if got := fails(t, tx, sql); got != want {
+					t.Errorf("%s under %s: SQLSTATE %q, want %s", sql, setting, got, want)
+				}
 			}
 		})
 	}

@@ -4,6 +4,8 @@
 package text
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/mail"
 	"strings"
 	"unicode"
@@ -70,4 +72,22 @@ func Plain(value string) string {
 		}
 		return r
 	}, decomposed)
+}
+
+// HasNUL finds U+0000 in any string of a JSON value, keys included. Postgres stores it
+// in no text and no jsonb.
+func HasNUL(value json.RawMessage) bool {
+	if !bytes.Contains(value, []byte(`\u0000`)) {
+		return false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return false
+		}
+		if s, ok := token.(string); ok && strings.ContainsRune(s, 0) {
+			return true
+		}
+	}
 }

@@ -11,29 +11,30 @@ BEGIN
   GRANT USAGE ON SCHEMA tenants, auth, billing, audit TO nself_server, nself_tenant, nself_hasura;
   GRANT USAGE ON SCHEMA tenants, auth, billing TO nself_app;
 
-  -- Hasura's session as JSON, null where there is none. After a SET LOCAL the setting
-  -- reads back as '' in later transactions; anything else that is not JSON is an error.
+  -- Hasura's session, null where there is none. After a SET LOCAL the setting reads back
+  -- as '' in later transactions; anything else that is no JSON object is an error.
   CREATE FUNCTION tenants.current_session() RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN nullif(current_setting('hasura.user', true), '')::jsonb;
+    RETURN (SELECT CASE WHEN s IS NULL OR jsonb_typeof(s) = 'object' THEN s
+                        ELSE ('hasura.user is no JSON object: ' || s::text)::jsonb END
+            FROM (SELECT nullif(current_setting('hasura.user', true), '')::jsonb) AS setting (s));
 
   -- The tenant the session claims; null without a session. A value that is no uuid is
   -- an error, never null.
   CREATE FUNCTION tenants.current_tenant_id() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (nullif(current_setting('hasura.user', true), '')::jsonb ->> 'x-hasura-tenant-id')::uuid;
+    RETURN (tenants.current_session() ->> 'x-hasura-tenant-id')::uuid;
 
   -- The user the session claims; null without one.
   CREATE FUNCTION tenants.current_user_id() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (nullif(current_setting('hasura.user', true), '')::jsonb ->> 'x-hasura-user-id')::uuid;
+    RETURN (tenants.current_session() ->> 'x-hasura-user-id')::uuid;
 
   -- Whether nself_hasura is unbound by a tenant: a query (Hasura sends its session for
   -- mutations only; its own permissions are the wall there), or the operator.
   CREATE FUNCTION tenants.hasura_is_unbound() RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN coalesce(nullif(current_setting('hasura.user', true), '')::jsonb ->> 'x-hasura-role' = 'admin',
-                    nullif(current_setting('hasura.user', true), '') IS NULL);
+    RETURN coalesce(tenants.current_session() ->> 'x-hasura-role' = 'admin', tenants.current_session() IS NULL);
 
   CREATE FUNCTION nself.touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS $function$
   BEGIN

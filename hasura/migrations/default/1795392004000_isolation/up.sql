@@ -11,7 +11,7 @@ BEGIN
   CREATE FUNCTION tenants.active_tenant_id() RETURNS uuid
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   DECLARE
-    session jsonb := nullif(current_setting('hasura.user', true), '')::jsonb;
+    session jsonb := tenants.current_session();
     claimed uuid  := (session ->> 'x-hasura-tenant-id')::uuid;
   BEGIN
     PERFORM FROM tenants.tenants WHERE id = claimed AND status = 'active';
