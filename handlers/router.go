@@ -47,6 +47,8 @@ func New(c Config) *chi.Mux {
 		middleware.RequestSize(c.MaxBodyBytes),
 		deadline(c.RequestTimeout),
 	)
+	r.NotFound(nothing)
+	r.MethodNotAllowed(nothing)
 	r.Get("/healthz", ops.Health)
 	r.Get("/readyz", ops.Ready(c.Ready))
 	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
@@ -55,6 +57,11 @@ func New(c Config) *chi.Mux {
 	r.With(secret(c.WebhookSecrets, actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))
 	r.With(secret(c.WebhookSecrets, events.Refuse)).Mount("/events", events.Handler(c.DB, events.Table()))
 	return r
+}
+
+// nothing answers for what no door serves.
+func nothing(w http.ResponseWriter, r *http.Request) {
+	actions.Refuse(w, fault.New(fault.NotFound, "there is nothing at %s %.120q", r.Method, r.URL.Path))
 }
 
 // deadline ends what a request waits for; the door it came through answers in its words.

@@ -15,18 +15,13 @@ import (
 
 const columns = `tenant_id, user_id, role, joined_at, invited_by`
 
-const lockTenantSQL = `SELECT FROM tenants.tenants WHERE id = @tenant_id FOR NO KEY UPDATE`
-
 const lockSQL = `
-SELECT ` + columns + ` FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id FOR UPDATE`
+SELECT ` + columns + ` FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id FOR NO KEY UPDATE`
 
-// lock reads a member of the actor's tenant and keeps others from changing any member
-// of it until the transaction ends. The tenant's row comes first: the rule that an owner
-// stays locks it too, and two orders would be a deadlock.
+// lock reads a member of the actor's tenant and keeps others from changing it until the
+// transaction ends. Members are locked before their tenant, here and by the rule that an
+// owner stays (tenants.keep_an_owner): two orders would be a deadlock.
 func lock(ctx context.Context, db pg.DB, actor session.Session, user id.User) (Member, error) {
-	if _, err := db.Exec(ctx, lockTenantSQL, keys(actor, user)); err != nil {
-		return Member{}, fmt.Errorf("lock tenant %s: %w", actor.Tenant, err)
-	}
 	m, err := pg.One[Member](ctx, db, lockSQL, keys(actor, user))
 	switch {
 	case pg.NoRow(err):

@@ -3,6 +3,7 @@ package member
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,9 +14,14 @@ import (
 	"github.com/nself/tenancy/internal/session"
 )
 
-const presentOwnerSQL = `SELECT owner_user_id FROM tenants.tenants WHERE id = @tenant_id FOR NO KEY UPDATE`
+const presentOwnerSQL = `SELECT owner_user_id FROM tenants.tenants WHERE id = @tenant_id`
 
-const nameOwnerSQL = `UPDATE tenants.tenants SET owner_user_id = @user_id WHERE id = @tenant_id`
+const lockBothSQL = `
+SELECT user_id FROM tenants.tenant_members
+WHERE tenant_id = @tenant_id AND user_id IN (@present, @user_id) ORDER BY user_id FOR NO KEY UPDATE`
+
+const nameOwnerSQL = `
+UPDATE tenants.tenants SET owner_user_id = @user_id WHERE id = @tenant_id AND owner_user_id = @present`
 
 // TransferOwnership makes a member the owner the tenant names; the owner it named so
 // far becomes an admin.
@@ -28,8 +34,15 @@ func TransferOwnership(ctx context.Context, db pg.DB, actor session.Session, hei
 		if heir == present {
 			return fault.New(fault.WrongStatus, "user %s owns the tenant already", heir)
 		}
-		if _, err := lock(ctx, tx, actor, heir); err != nil {
-			return err
+		args := keys(actor, heir)
+		args["present"] = present
+		rows, _ := tx.Query(ctx, lockBothSQL, args)
+		both, err := pgx.CollectRows(rows, pgx.RowTo[id.User])
+		switch {
+		case err != nil:
+			return fmt.Errorf("lock the owner and the heir of tenant %s: %w", actor.Tenant, err)
+		case !slices.Contains(both, heir):
+			return notFound(heir)
 		}
 		return handOver(ctx, tx, actor, present, heir)
 	})
@@ -51,9 +64,13 @@ func handOver(ctx context.Context, tx pgx.Tx, actor session.Session, present, he
 		role Role
 	}{{updateRoleSQL, heir, Owner}, {nameOwnerSQL, heir, ""}, {updateRoleSQL, present, Admin}} {
 		args := keys(actor, write.user)
-		args["role"] = string(write.role)
-		if _, err := tx.Exec(ctx, write.sql, args); err != nil {
+		args["role"], args["present"] = string(write.role), present
+		done, err := tx.Exec(ctx, write.sql, args)
+		if err != nil {
 			return fmt.Errorf("hand tenant %s over to user %s: %w", actor.Tenant, heir, err)
+		}
+		if done.RowsAffected() == 0 {
+			return fault.New(fault.WrongStatus, "the tenant changed hands while this was under way; look again")
 		}
 	}
 	return nil

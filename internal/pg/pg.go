@@ -93,6 +93,8 @@ func Explain(err error) error {
 	switch {
 	case errors.As(err, &pgErr):
 		return explain(pgErr, err)
+	case NoRow(err):
+		return changedMeanwhile(err)
 	case errors.As(err, &connectErr), errors.As(err, &netErr), pgconn.SafeToRetry(err):
 		return unavailable(err)
 	}
@@ -108,6 +110,11 @@ func explain(pgErr *pgconn.PgError, err error) error {
 		if pgErr.Code == "23514" {
 			return fault.New(fault.InvalidInput, "a value breaks the rule %s of the database", pgErr.ConstraintName).Because(err)
 		}
+	case "42":
+		// A policy refused the row; a right that is missing has another routine, and is a bug.
+		if pgErr.Routine == "ExecWithCheckOptions" {
+			return changedMeanwhile(err)
+		}
 	case "08", "40", "53": // connection; serialization and deadlock; resources
 		return unavailable(err)
 	}
@@ -115,6 +122,12 @@ func explain(pgErr *pgconn.PgError, err error) error {
 		return unavailable(err)
 	}
 	return err
+}
+
+// changedMeanwhile is for a statement that row-level security left without its row. The
+// caller was admitted and the row was there, so one of them went in between.
+func changedMeanwhile(err error) error {
+	return fault.New(fault.Forbidden, "the tenant or your membership changed while this was under way; try again").Because(err)
 }
 
 func unavailable(err error) error {

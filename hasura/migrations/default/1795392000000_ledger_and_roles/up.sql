@@ -8,6 +8,12 @@ DECLARE
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('nself.schema_migrations', 0));
 
+  -- Whoever may not act as the owner, such as Hasura running its CLI's files, finds it done.
+  IF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = 'nself' AND c.relname = 'schema_migrations') THEN
+    IF NOT pg_has_role(current_user, 'nself_owner', 'MEMBER') THEN RETURN; END IF;
+  END IF;
+
   FOR wanted IN
     SELECT * FROM (VALUES
       ('nself_owner',  'LOGIN'),            -- owns every object, runs migrations
@@ -74,15 +80,18 @@ BEGIN
     LANGUAGE plpgsql AS $function$
   BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('nself.schema_migrations', 0));
+    IF EXISTS (SELECT FROM nself.schema_migrations m WHERE m.version = begin_migration.version) THEN
+      RETURN false;
+    END IF;
     PERFORM set_config('role', 'nself_owner', true);
-    INSERT INTO nself.schema_migrations VALUES (begin_migration.version, begin_migration.name)
-      ON CONFLICT DO NOTHING;
-    RETURN FOUND;
+    INSERT INTO nself.schema_migrations VALUES (begin_migration.version, begin_migration.name);
+    RETURN true;
   END
   $function$;
   REVOKE ALL ON FUNCTION nself.begin_migration(bigint, text) FROM PUBLIC;
 
-  GRANT USAGE ON SCHEMA nself TO nself_server;
-  GRANT SELECT ON nself.schema_migrations TO nself_server;
+  GRANT EXECUTE ON FUNCTION nself.begin_migration(bigint, text) TO nself_hasura;
+  GRANT USAGE ON SCHEMA nself TO nself_server, nself_hasura;
+  GRANT SELECT ON nself.schema_migrations TO nself_server, nself_hasura;
 END
 $migration$;

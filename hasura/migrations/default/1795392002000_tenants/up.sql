@@ -116,8 +116,9 @@ BEGIN
   );
 
   -- Always at least one owner, whichever door wrote the row. The tenant's row is the
-  -- lock: two owners who leave at once are taken one after the other. The owner the
-  -- tenant names moves to another owner where it has to.
+  -- lock: two owners who leave at once are taken one after the other, and one who is
+  -- just leaving (the row is locked) is no heir. The owner the tenant names moves to
+  -- another owner where it has to. Writers lock members first, then the tenant.
   CREATE FUNCTION tenants.keep_an_owner() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   DECLARE
@@ -128,7 +129,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF; -- the tenant itself is going
     SELECT user_id INTO heir FROM tenants.tenant_members
       WHERE tenant_id = OLD.tenant_id AND role = 'owner'
-      ORDER BY (user_id = named) DESC, joined_at, user_id LIMIT 1;
+      ORDER BY (user_id = named) DESC, joined_at, user_id LIMIT 1
+      FOR KEY SHARE SKIP LOCKED;
     IF heir IS NULL THEN
       RAISE EXCEPTION 'tenant % would be left without an owner', OLD.tenant_id
         USING ERRCODE = 'check_violation', CONSTRAINT = 'tenant_members_keep_an_owner', SCHEMA = 'tenants', TABLE = 'tenant_members';
