@@ -1,0 +1,159 @@
+package contract
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/nself/tenancy/"
+
+// room is a kind of package: which packages are of it and which kinds it may import.
+type room struct {
+	kind     string
+	packages []string // paths in the module; one ending in / stands for all below it
+	imports  []string // kinds
+	http     bool     // whether it may import net/http
+}
+
+// house is docs/architecture.md as a table: imports run down it, never up.
+var house = []room{
+	{"leaf", []string{"internal/id", "internal/fault", "internal/session", "internal/text", "internal/pg", "internal/audit",
+		"internal/idempotency", "internal/inbox"}, []string{"leaf"}, false},
+	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token"}, []string{"leaf", "noun"}, false},
+	{"files", []string{"hasura"}, nil, false},
+	{"partner", []string{"internal/hasuraapi"}, []string{"leaf"}, true},
+	{"upkeep", []string{"internal/migrate", "internal/metadata"}, []string{"leaf", "files"}, false},
+	{"examiner", []string{"internal/doctor"}, []string{"leaf", "files", "partner", "upkeep"}, true},
+	{"settings", []string{"internal/config"}, []string{"leaf", "noun"}, false},
+	{"door", []string{"handlers", "handlers/"}, []string{"leaf", "noun", "door"}, true},
+	{"wiring", []string{"internal/app"}, []string{"leaf", "noun", "upkeep", "settings", "door"}, true},
+	{"stand-in", []string{"internal/local/"}, []string{"leaf", "noun", "files", "upkeep", "settings", "door", "wiring", "stand-in"}, true},
+	{"test support", []string{"internal/pgtest"}, []string{"leaf", "noun", "upkeep", "stand-in"}, false},
+	{"command", []string{"cmd/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "examiner", "settings", "wiring", "stand-in"}, true},
+	{"tests", []string{"internal/contract", "internal/acceptance", "deploy"}, nil, false},
+}
+
+// nounsOf is which noun may use which other.
+var nounsOf = map[string][]string{
+	"internal/token": {"internal/member"},
+}
+
+// standInUsers are the commands that start stand-ins.
+var standInUsers = []string{"cmd/server"}
+
+func roomOf(path string) (room, bool) {
+	for _, r := range house {
+		for _, p := range r.packages {
+			if path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) {
+				return r, true
+			}
+		}
+	}
+	return room{}, false
+}
+
+// misplaced says what is wrong with one import, or "".
+func misplaced(from, to string) string {
+	source, ok := roomOf(from)
+	if !ok {
+		return from + " is in no room of the house: add it to the table"
+	}
+	if to == "net/http" && !source.http {
+		return fmt.Sprintf("%s imports net/http; a %s does not", from, source.kind)
+	}
+	to, own := strings.CutPrefix(to, modulePath)
+	if !own {
+		return ""
+	}
+	target, ok := roomOf(to)
+	switch {
+	case !ok:
+		return to + " is in no room of the house: add it to the table"
+	case !slices.Contains(source.imports, target.kind):
+		return fmt.Sprintf("%s imports %s; a %s does not import a %s", from, to, source.kind, target.kind)
+	case source.kind == "noun" && target.kind == "noun" && !slices.Contains(nounsOf[from], to):
+		return fmt.Sprintf("%s imports %s; among nouns that way is not open", from, to)
+	case source.kind == "command" && target.kind == "stand-in" && !slices.Contains(standInUsers, from):
+		return fmt.Sprintf("%s imports %s, a stand-in", from, to)
+	}
+	return ""
+}
+
+// listed is what the go command says of a package.
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	list := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	list.Dir = module
+	out, err := list.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %s", exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var all []listed
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var one listed
+		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	all := packages(t)
+	if len(all) < 20 {
+		t.Fatalf("only %d packages were found", len(all))
+	}
+	for _, p := range all {
+		from := strings.TrimPrefix(p.ImportPath, modulePath)
+		for _, to := range p.Imports {
+			if fault := misplaced(from, to); fault != "" {
+				t.Error(fault)
+			}
+		}
+		for _, to := range append(p.TestImports, p.XTestImports...) {
+			if strings.HasPrefix(to, modulePath+"cmd/") {
+				t.Errorf("the tests of %s import %s; nothing imports a command", from, to)
+			}
+		}
+	}
+}
+
+func TestAnImportUpTheHouseIsSeen(t *testing.T) {
+	for _, wrong := range []struct{ from, to string }{
+		{"internal/tenant", modulePath + "handlers/actions"},
+		{"internal/tenant", modulePath + "internal/token"},
+		{"internal/tenant", "net/http"},
+		{"internal/pg", modulePath + "internal/tenant"},
+		{"internal/app", modulePath + "internal/local/postgres"},
+		{"handlers/actions", modulePath + "internal/local/dev"},
+		{"cmd/nself", modulePath + "internal/local/dev"},
+		{"internal/config", modulePath + "handlers"},
+		{"internal/local/dev", modulePath + "cmd/server"},
+		{"internal/tenant", modulePath + "internal/pgtest"},
+		{"internal/unheard", "fmt"},
+		{"internal/tenant", modulePath + "internal/unheard"},
+	} {
+		if misplaced(wrong.from, wrong.to) == "" {
+			t.Errorf("%s may import %s", wrong.from, wrong.to)
+		}
+	}
+}
