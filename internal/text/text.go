@@ -43,24 +43,41 @@ func Line(field, value string, limit int, problems *fault.Problems) string {
 	if n := utf8.RuneCountInString(value); n > limit {
 		problems.Add(field, "has %d characters; at most %d are allowed", n, limit)
 	}
-	for _, r := range value {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || strings.ContainsRune(string(hidden), r) {
-			problems.Add(field, "contains the character %U, which cannot be shown", r)
-			break
-		}
-	}
+	checkVisible(field, value, problems)
 	return value
 }
 
+func checkVisible(field, value string, problems *fault.Problems) {
+	for _, r := range value {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || strings.ContainsRune(string(hidden), r) {
+			problems.Add(field, "contains the character %U, which cannot be shown", r)
+			return
+		}
+	}
+}
+
 // Email cleans an e-mail address: lower case, at most 254 characters, nothing but the
-// address (no display name, no comment).
+// address (no display name, no comment). Only A-Z is folded: folding more would make
+// one person's address of another's (the Kelvin sign folds to k), so capitals of other
+// scripts are refused.
 func Email(field, value string, problems *fault.Problems) string {
-	value = strings.ToLower(Line(field, value, 254, problems))
+	value = strings.Map(lowerASCII, strings.TrimSpace(value))
+	checkVisible(field, value, problems)
+	if value != strings.ToLower(norm.NFC.String(value)) {
+		problems.Add(field, "is %.80q; write it in lower case, composed (NFC)", value)
+	}
 	parsed, err := mail.ParseAddress(value)
 	if err != nil || parsed.Address != value || len(value) > 254 || strings.ContainsAny(value, "\"<>") || strings.ContainsFunc(value, unicode.IsSpace) {
 		problems.Add(field, "is %.80q, which is no e-mail address", value)
 	}
 	return value
+}
+
+func lowerASCII(r rune) rune {
+	if r >= 'A' && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 // Plain cuts the marks from letters (é → e) for identifiers made from names.
