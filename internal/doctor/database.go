@@ -104,7 +104,7 @@ func (x *examination) migrations(ctx context.Context) (string, error) {
 	if ahead > 0 {
 		return "", &finding{fmt.Sprintf("the database has %d newer than %d, the newest this command knows", ahead, newest), "use the nself of the same version as the server"}
 	}
-	return fmt.Sprintf("all %d applied", len(all)), nil
+	return fmt.Sprintf("%d of %d applied", len(all), len(all)), nil
 }
 
 // clockReading is another clock's time and the span of ours in which it was read.

@@ -49,7 +49,7 @@ func (x *examination) eventTriggers(ctx context.Context) (string, error) {
 	if len(missing) > 0 {
 		return "", fmt.Errorf("not installed: %s", some(missing))
 	}
-	return fmt.Sprintf("all %d installed", len(wanted)), nil
+	return fmt.Sprintf("%d of %d installed", len(wanted), len(wanted)), nil
 }
 
 // triggersOf lists the Postgres triggers that Hasura makes for our event triggers.
