@@ -58,19 +58,33 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 		DB:             db,
 		Actions:        actions.Config{Tenants: s.TenantDefaults(), Minter: minter, BaseDomain: s.BaseDomain},
 		WebhookSecrets: s.WebhookSecrets, MaxBodyBytes: s.MaxBodyBytes, RequestTimeout: s.RequestTimeout,
-		Ready: append([]ops.Check{{Name: "database", Run: db.Ping}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),
+		Ready: append([]ops.Check{{Name: "database", Run: reachable(db, log)}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),
 		Log:   log, Metrics: metrics,
 	})
 	return &App{DB: db, Minter: minter, Router: router, Log: log}, nil
 }
 
+// reachable tells the log what is wrong, and anyone who asks only that something is.
+func reachable(db *pgxpool.Pool, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := db.Ping(ctx); err != nil {
+			log.WarnContext(ctx, "the database is out of reach", "error", err.Error())
+			return errors.New("out of reach")
+		}
+		return nil
+	}
+}
+
 func migrationsCurrent(db *pgxpool.Pool) func(context.Context) error {
 	return func(ctx context.Context) error {
 		pending, err := migrate.Pending(ctx, db)
-		if err == nil && len(pending) > 0 {
+		switch {
+		case err != nil:
+			return errors.New("unknown")
+		case len(pending) > 0:
 			return fmt.Errorf("%d pending, first %d_%s; run `server migrate`", len(pending), pending[0].Version, pending[0].Name)
 		}
-		return err
+		return nil
 	}
 }
 

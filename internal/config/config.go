@@ -4,11 +4,13 @@
 package config
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/tenant"
 )
 
@@ -58,14 +61,24 @@ func Load[T Server | Migrate](getenv func(string) string) (T, error) {
 			environment[field.Key] = value
 		}
 	}
-	faults := []error{plain(env.ParseWithOptions(&settings, env.Options{Environment: environment}))}
+	var problems fault.Problems
+	noteParsing(env.ParseWithOptions(&settings, env.Options{Environment: environment}), &problems)
 	switch s := any(&settings).(type) {
 	case *Server:
-		faults = append(faults, s.check()...)
+		s.check(&problems)
 	case *Migrate:
-		faults = append(faults, checkURL(s.DatabaseURL))
+		checkURL(s.DatabaseURL, &problems)
 	}
-	return settings, errors.Join(faults...)
+	return settings, joined(problems)
+}
+
+// joined is every problem on a line of its own, as one error; nil where there are none.
+func joined(problems fault.Problems) error {
+	var faults []error
+	for _, problem := range problems {
+		faults = append(faults, fmt.Errorf("%s %s", problem.Field, problem.Message))
+	}
+	return errors.Join(faults...)
 }
 
 // Names lists every variable Load reads.
@@ -79,30 +92,34 @@ func Names() []string {
 	return names
 }
 
-// plain drops the library's own words around its list of faults, and any value it
-// quotes: a secret may be among them.
-func plain(err error) error {
+// noteParsing puts the library's list of faults into words of our own, without the
+// values it quotes: a secret may be among them.
+func noteParsing(err error, problems *fault.Problems) {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
-		return err
+		return
 	}
-	var faults []error
 	for _, one := range all.Errors {
 		var missing env.VarIsNotSetError
 		var empty env.EmptyVarError
 		var wrong env.ParseError
 		switch {
 		case errors.As(one, &missing):
-			faults = append(faults, fmt.Errorf("%s is not set", missing.Key))
+			problems.Add(missing.Key, "is not set")
 		case errors.As(one, &empty):
-			faults = append(faults, fmt.Errorf("%s is empty", empty.Key))
+			problems.Add(empty.Key, "is empty")
 		case errors.As(one, &wrong):
-			faults = append(faults, fmt.Errorf("%s is not a %s", variable(wrong.Name), wrong.Type))
-		default:
-			faults = append(faults, one)
+			problems.Add(variable(wrong.Name), "must be %s", forms[wrong.Type])
 		}
 	}
-	return errors.Join(faults...)
+}
+
+// forms names the types of settings for people.
+var forms = map[reflect.Type]string{
+	reflect.TypeFor[int]():           "a whole number",
+	reflect.TypeFor[int64]():         "a whole number",
+	reflect.TypeFor[time.Duration](): "a duration such as 15m",
+	reflect.TypeFor[slog.Level]():    "debug, info, warn or error",
 }
 
 func variable(field string) string {
@@ -115,59 +132,60 @@ func variable(field string) string {
 	return field
 }
 
-var prefixForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,19}$`)
+var (
+	prefixForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,19}$`)
+	domainForm = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:[0-9]{1,5})?$`)
+)
 
-func (s *Server) check() []error {
-	var faults []error
-	fail := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if s.DatabaseURL != "" {
-		faults = append(faults, checkURL(s.DatabaseURL))
-	}
-	if s.Port < 1 || s.Port > 65535 {
-		fail("PORT is %d; it must be 1 to 65535", s.Port)
-	}
+func (s *Server) check(problems *fault.Problems) {
+	checkURL(s.DatabaseURL, problems)
 	for i, secret := range s.WebhookSecrets {
 		if len(secret) < 16 {
-			fail("NSELF_WEBHOOK_SECRET: secret %d has %d characters; at least 16 are needed", i+1, len(secret))
+			problems.Add("NSELF_WEBHOOK_SECRET", "holds a secret (number %d) of %d characters; at least 16 are needed", i+1, len(secret))
 		}
 	}
 	if len(s.WebhookSecrets) > 2 {
-		fail("NSELF_WEBHOOK_SECRET holds %d secrets; at most two, separated by a comma, for rotation", len(s.WebhookSecrets))
+		problems.Add("NSELF_WEBHOOK_SECRET", "holds %d secrets; at most two, separated by a comma, for rotation", len(s.WebhookSecrets))
 	}
-	if key, err := base64.StdEncoding.DecodeString(s.EncryptionKey); s.EncryptionKey != "" && (err != nil || len(key) != 32) {
-		fail("NSELF_ENCRYPTION_KEY is not 32 bytes in base64; make one with: openssl rand -base64 32")
+	if key, err := base64.StdEncoding.DecodeString(s.EncryptionKey); err != nil || len(key) != 32 {
+		problems.Add("NSELF_ENCRYPTION_KEY", "is not 32 bytes in base64; make one with: openssl rand -base64 32")
+	}
+	if !domainForm.MatchString(s.BaseDomain) {
+		problems.Add("BASE_DOMAIN", "is %q; it must be a domain such as example.com, in lower case", s.BaseDomain)
 	}
 	if _, known := strategies[s.Strategy]; !known {
-		fail("TENANT_STRATEGY is %q; it must be rls, schema or hybrid", s.Strategy)
+		problems.Add("TENANT_STRATEGY", "is %q; it must be rls, schema or hybrid", s.Strategy)
 	}
-	if !prefixForm.MatchString(s.SchemaPrefix) {
-		fail("TENANT_SCHEMA_PREFIX is %q; it must begin with a-z and hold at most 20 of a-z, 0-9 and _", s.SchemaPrefix)
+	if !prefixForm.MatchString(s.SchemaPrefix) || strings.HasPrefix(s.SchemaPrefix, "pg_") {
+		problems.Add("TENANT_SCHEMA_PREFIX", "is %q; it must begin with a-z, not with pg_, and hold at most 20 of a-z, 0-9 and _", s.SchemaPrefix)
 	}
-	if s.RestoreDays < 1 {
-		fail("TENANT_RESTORE_DAYS is %d; it must be at least 1", s.RestoreDays)
+	for name, value := range map[string]string{"JWT_ISSUER": s.JWTIssuer, "JWT_AUDIENCE": s.JWTAudience} {
+		if strings.TrimSpace(value) != value || value == "" {
+			problems.Add(name, "is %q; it must be a name without blanks around it", value)
+		}
 	}
 	if s.JWTAlgorithm != "ES256" && s.JWTAlgorithm != "RS256" {
-		fail("JWT_ALGORITHM is %q; it must be ES256 or RS256", s.JWTAlgorithm)
+		problems.Add("JWT_ALGORITHM", "is %q; it must be ES256 or RS256", s.JWTAlgorithm)
 	}
-	if s.JWTTTL < time.Minute || s.JWTTTL > 24*time.Hour {
-		fail("JWT_TTL is %s; it must be 1m to 24h", s.JWTTTL)
+	between(problems, "PORT", s.Port, 1, 65535)
+	between(problems, "TENANT_RESTORE_DAYS", s.RestoreDays, 1, 3650)
+	between(problems, "MAX_BODY_BYTES", s.MaxBodyBytes, 1024, 64<<20)
+	between(problems, "JWT_TTL", s.JWTTTL, time.Minute, 24*time.Hour)
+	between(problems, "REQUEST_TIMEOUT", s.RequestTimeout, time.Second, 29*time.Second) // Hasura waits 30 s
+}
+
+func between[T cmp.Ordered](problems *fault.Problems, name string, value, least, most T) {
+	if value < least || value > most {
+		problems.Add(name, "is %v; it must be %v to %v", value, least, most)
 	}
-	if s.MaxBodyBytes < 1024 {
-		fail("MAX_BODY_BYTES is %d; it must be at least 1024", s.MaxBodyBytes)
-	}
-	if s.RequestTimeout < time.Second {
-		fail("REQUEST_TIMEOUT is %s; it must be at least 1s", s.RequestTimeout)
-	}
-	return faults
 }
 
 // checkURL never quotes the value: it holds a password.
-func checkURL(value string) error {
+func checkURL(value string, problems *fault.Problems) {
 	parsed, err := url.Parse(value)
-	if value != "" && (err != nil || (parsed.Scheme != "postgres" && parsed.Scheme != "postgresql")) {
-		return errors.New("DATABASE_URL is not a postgres:// URL")
+	if err != nil || (parsed.Scheme != "postgres" && parsed.Scheme != "postgresql") {
+		problems.Add("DATABASE_URL", "is not a postgres:// URL")
 	}
-	return nil
 }
 
 var strategies = map[string][]tenant.Strategy{

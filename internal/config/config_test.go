@@ -37,17 +37,18 @@ func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
 	_, err := config.Load[config.Server](with(map[string]string{
 		"DATABASE_URL": "mysql://root:hunter2@db", "NSELF_WEBHOOK_SECRET": "short", "NSELF_ENCRYPTION_KEY": "hunter2",
 		"PORT": "eighty", "TENANT_STRATEGY": "both", "TENANT_SCHEMA_PREFIX": "T'; --", "JWT_ALGORITHM": "none", "JWT_TTL": "1s",
-		"TENANT_RESTORE_DAYS": "-1", "MAX_BODY_BYTES": "1", "REQUEST_TIMEOUT": "1ms",
+		"TENANT_RESTORE_DAYS": "-1", "MAX_BODY_BYTES": "1", "REQUEST_TIMEOUT": "31s", "BASE_DOMAIN": "https://example.com", "JWT_ISSUER": " ",
+		"LOG_LEVEL": "loud",
 	}))
 	if err == nil {
 		t.Fatal("it was taken")
 	}
 	for _, name := range []string{
 		"DATABASE_URL", "NSELF_WEBHOOK_SECRET", "NSELF_ENCRYPTION_KEY", "PORT", "TENANT_STRATEGY", "TENANT_SCHEMA_PREFIX", "JWT_ALGORITHM", "JWT_TTL",
-		"TENANT_RESTORE_DAYS", "MAX_BODY_BYTES", "REQUEST_TIMEOUT",
+		"TENANT_RESTORE_DAYS", "MAX_BODY_BYTES", "REQUEST_TIMEOUT", "BASE_DOMAIN", "JWT_ISSUER", "LOG_LEVEL",
 	} {
-		if !strings.Contains(err.Error(), name) {
-			t.Errorf("%s is not named in:\n%v", name, err)
+		if strings.Count("\n"+err.Error(), "\n"+name+" ") != 1 {
+			t.Errorf("%s is not named once in:\n%v", name, err)
 		}
 	}
 	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "short\n") {

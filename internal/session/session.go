@@ -54,7 +54,11 @@ const (
 func Parse(variables map[string]string) (Session, error) {
 	lower := make(map[string]string, len(variables))
 	for key, value := range variables {
-		lower[strings.ToLower(key)] = value
+		name := strings.ToLower(key)
+		if _, twice := lower[name]; twice {
+			return Session{}, fault.New(fault.InvalidSession, "%.60s is there twice, in different cases", name)
+		}
+		lower[name] = value
 	}
 	s := Session{Role: Role(lower[roleVariable])}
 	if s.Role != Operator && !slices.Contains(Roles, s.Role) {

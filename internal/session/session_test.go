@@ -23,6 +23,7 @@ func TestParseRefusesWhatHasuraWouldNotVouchFor(t *testing.T) {
 		"a tenant of no kind": {"x-hasura-role": "user", "x-hasura-user-id": someID, "x-hasura-tenant-id": "acme"},
 		"a tenant in braces":  {"x-hasura-role": "user", "x-hasura-user-id": someID, "x-hasura-tenant-id": "{" + someID + "}"},
 		"a tenant as urn":     {"x-hasura-role": "user", "x-hasura-user-id": someID, "x-hasura-tenant-id": "urn:uuid:" + someID},
+		"a role said twice":   {"x-hasura-role": "tenant_guest", "X-Hasura-Role": "admin", "x-hasura-user-id": someID},
 		"an empty tenant":     {"x-hasura-role": "user", "x-hasura-user-id": someID, "x-hasura-tenant-id": ""},
 	} {
 		if got, err := session.Parse(variables); !fault.Is(err, fault.InvalidSession) {

@@ -118,6 +118,8 @@ func (w *world) serve(ctx context.Context, listener net.Listener) error {
 		select {
 		case err = <-done: // the listener failed
 			done <- err
+		case <-w.cluster.Ended():
+			err = errors.New("the private Postgres has ended by itself; its log is in the data directory")
 		case <-ctx.Done():
 		}
 	}

@@ -5,10 +5,15 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/local/dev"
 )
@@ -122,6 +127,48 @@ func TestATakenPortIsSaidBeforeAnythingStarts(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--port") {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestItEndsWhenItsPostgresDoes(t *testing.T) {
+	ready, done := make(chan *dev.Environment, 1), make(chan error, 1)
+	go func() {
+		done <- dev.Run(t.Context(), dev.Options{
+			DataDir: t.TempDir(), Log: io.Discard, Progress: func(string) {}, Ready: func(e *dev.Environment) { ready <- e },
+		})
+	}()
+	select {
+	case e := <-ready:
+		if err := syscall.Kill(postmaster(t, e), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	case err := <-done:
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "ended by itself") {
+		t.Errorf("%v", err)
+	}
+}
+
+// postmaster is the process id of the parent of a session's process.
+func postmaster(t *testing.T, e *dev.Environment) (pid int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), e.Get("DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	var backend string
+	if err := conn.QueryRow(t.Context(), `SELECT pg_backend_pid()::text`).Scan(&backend); err != nil {
+		t.Fatal(err)
+	}
+	parent, err := exec.CommandContext(t.Context(), "ps", "-o", "ppid=", "-p", backend).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, err = strconv.Atoi(strings.TrimSpace(string(parent))); err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // BenchmarkStart measures from nothing to ready, and from data of an earlier run.

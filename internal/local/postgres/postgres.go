@@ -161,6 +161,11 @@ func (c *Cluster) Dir() string {
 	return c.cfg.Dir
 }
 
+// Ended is closed when the server has ended, by Stop or by itself.
+func (c *Cluster) Ended() <-chan struct{} {
+	return c.server.done
+}
+
 // Stop ends every session, shuts the server down, waits until no process of it is left and gives the directory back.
 // It is an error when the server had ended before; a second call returns what the first did.
 func (c *Cluster) Stop() error {
