@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ func devCommand(getenv func(string) string) *cobra.Command {
 			defer closeLog()
 			began, out := time.Now(), cmd.OutOrStdout()
 			options.Log = log
-			options.Progress = func(step string) { fmt.Fprintf(out, "  %s …\n", step) }
+			options.Progress = func(step string) { fmt.Fprintf(out, "  %s …\n", strings.TrimRight(step, ".")) }
 			options.Ready = func(e *dev.Environment) { dev.Welcome(out, e, time.Since(began)) }
 			ctx, stop := withParent(cmd.Context())
 			defer stop()
