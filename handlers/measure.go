@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -23,7 +24,7 @@ func measure(registry *prometheus.Registry) func(http.Handler) http.Handler {
 			began := time.Now()
 			next.ServeHTTP(wrapped, r)
 			route := "other"
-			if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" && wrapped.Status() != http.StatusNotFound {
+			if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" && !strings.HasSuffix(pattern, "*") {
 				route = pattern
 			}
 			duration.WithLabelValues(route, strconv.Itoa(wrapped.Status())).Observe(time.Since(began).Seconds())

@@ -43,7 +43,7 @@ func New(c Config) *chi.Mux {
 	r.Use(
 		requestlog.Middleware(c.Log),
 		measure(c.Metrics),
-		middleware.Recoverer,
+		recovered,
 		middleware.RequestSize(c.MaxBodyBytes),
 		deadline(c.RequestTimeout),
 	)
@@ -57,6 +57,20 @@ func New(c Config) *chi.Mux {
 	r.With(secret(c.WebhookSecrets, actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))
 	r.With(secret(c.WebhookSecrets, events.Refuse)).Mount("/events", events.Handler(c.DB, events.Table()))
 	return r
+}
+
+// recovered answers a panic that no door's own dialect caught.
+func recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				f := fault.From(requestlog.Panic(r.Context(), p))
+				requestlog.Fault(r.Context(), f)
+				actions.Refuse(w, f)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // nothing answers for what no door serves.

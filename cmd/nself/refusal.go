@@ -43,10 +43,6 @@ func (p *program) reasonOf(refused *hasuraapi.Error) string {
 		return message + ": check HASURA_GRAPHQL_ADMIN_SECRET, or the --token"
 	case "invalid-jwt":
 		return message + ": mint another token with nself token mint"
-	case "internal", "unexpected":
-		if id, ok := refused.Extensions["request_id"].(string); ok && !strings.Contains(message, id) {
-			return message + " (request " + id + ")"
-		}
 	}
 	if found := unknownField.FindStringSubmatch(message); found != nil {
 		if p.token != "" {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/idempotency"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
@@ -65,9 +66,16 @@ func forTenant[In, Out any](name string, roles []session.Role, op operation[In, 
 	return newAction(name, roles, enterTenant, op)
 }
 
-// forUser is an action outside any tenant: it is the caller's own, by user id.
+// forUser is an action outside any tenant: it is the caller's own, by user id. A token
+// whose membership ended is refused all the same.
 func forUser[In, Out any](name string, roles []session.Role, op operation[In, Out]) Action {
 	return newAction(name, roles, enterUser, op)
+}
+
+// forPerson is forUser without that: it asks who somebody is, and is the way on for
+// whoever lost one tenant, or a role in it, and has others.
+func forPerson[In, Out any](name string, roles []session.Role, op operation[In, Out]) Action {
+	return newAction(name, roles, enterPerson, op)
 }
 
 func newAction[In, Out any](name string, roles []session.Role, enter door, op operation[In, Out]) Action {
@@ -75,14 +83,14 @@ func newAction[In, Out any](name string, roles []session.Role, enter door, op op
 		Name: name, Roles: roles,
 		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
 		serve: func(ctx context.Context, db *pgxpool.Pool, c call) (reply any, err error) {
-			actor := c.session
-			defer func() { requestlog.Tenant(ctx, actor.Tenant) }()
+			requestlog.Tenant(ctx, c.session.Tenant)
 			in, err := decode[In](c)
 			if err != nil {
 				return nil, err
 			}
-			err = pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
-				if actor, err = enter(ctx, tx, c, in); err != nil {
+			err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
+				actor, err := enter(ctx, tx, c, in)
+				if err != nil {
 					return err
 				}
 				reply, err = perform(ctx, tx, performance[In, Out]{c.action, actor, in, op})
@@ -124,13 +132,15 @@ func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Sessio
 		if name == "" && s.Tenant.IsZero() {
 			return s, fault.New(fault.TenantRequired, "the operator names the tenant: give the argument tenant (id or slug)")
 		}
-		if name != "" {
-			found, err := tenant.FindForOperator(ctx, tx, name)
-			if err != nil {
-				return s, err
-			}
-			s.Tenant = found
+		if name == "" {
+			name = s.Tenant.String()
 		}
+		found, err := tenant.Resolve(ctx, tx, name)
+		if err != nil {
+			return s, err
+		}
+		s.Tenant = found
+		requestlog.Tenant(ctx, found)
 		return s, pg.EnterServer(ctx, tx, s)
 	}
 	if s.Tenant.IsZero() {
@@ -140,7 +150,7 @@ func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Sessio
 		return s, err
 	}
 	if name != "" {
-		named, err := tenant.FindForOperator(ctx, tx, name)
+		named, err := tenant.Resolve(ctx, tx, name)
 		if err == nil && named != s.Tenant {
 			err = tenant.NotFound(name)
 		}
@@ -151,15 +161,19 @@ func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Sessio
 	return s, pg.EnterTenant(ctx, tx, s)
 }
 
-// enterUser leaves the tenant of the session, if it names one, but holds the caller to
-// it: a token of a membership that ended opens no door at all.
-func enterUser(ctx context.Context, tx pgx.Tx, c call, _ any) (session.Session, error) {
-	s := c.session
-	if !s.IsOperator() && !s.Tenant.IsZero() {
+func enterUser(ctx context.Context, tx pgx.Tx, c call, in any) (session.Session, error) {
+	if s := c.session; !s.IsOperator() && !s.Tenant.IsZero() {
 		if err := member.Admit(ctx, tx, s); err != nil {
 			return s, err
 		}
 	}
+	return enterPerson(ctx, tx, c, in)
+}
+
+// enterPerson leaves the tenant of the session: the actor is a user, in no tenant.
+func enterPerson(ctx context.Context, tx pgx.Tx, c call, _ any) (session.Session, error) {
+	s := c.session
+	s.Tenant = id.Tenant{}
 	return s, pg.EnterServer(ctx, tx, s)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -100,15 +101,61 @@ func TestTransferOwnershipSwapsTheRoles(t *testing.T) {
 	}
 }
 
+func TestTransferOwnershipRaisesNobodyButTheHeir(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	_, err := h.under.Pool(t, "nself_owner").Exec(t.Context(), `UPDATE tenants.tenants SET owner_user_id = $1 WHERE id = $2`, team.Guest, team.ID)
+	if pg.Constraint(err) != "tenants_name_an_owner" {
+		t.Errorf("a tenant names a guest as its owner: %v", err)
+	}
+	before := h.must(t, owner(team), "updateTenant", map[string]any{"name": "N"})
+	got := h.must(t, owner(team), "transferOwnership", with(team.Guest))
+	if n := h.count(t, `SELECT count(*) FROM tenants.tenants WHERE id = $1 AND updated_at = $2::timestamptz`, team.ID.String(), got["updatedAt"]); n != 1 || got["updatedAt"] == before["updatedAt"] {
+		t.Errorf("the reply says %v, the row says otherwise", got["updatedAt"])
+	}
+}
+
+func TestAnOperatorWhoseHeadersNameNobodyIsToldSo(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	nowhere := session.Session{Role: session.Operator, Tenant: id.New[id.Tenant]()}
+	nobody := session.Session{Role: session.Operator, User: id.New[id.User](), Tenant: team.ID}
+	for action, input := range map[string]map[string]any{
+		"setTenantSetting": {"key": "k", "value": 1}, "addMember": with(pgtest.User(t, h.db)), "inviteMember": {"email": "a@b.example"},
+	} {
+		h.refused(t, "not-found", nowhere, action, input)
+	}
+	h.refused(t, "invalid-session", nobody, "addMember", with(pgtest.User(t, h.db)))
+	h.refused(t, "invalid-session", nobody, "inviteMember", map[string]any{"email": "a@b.example"})
+}
+
+func TestAcceptingAsAMemberAlreadyIsRecorded(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	user := pgtest.User(t, h.db)
+	sent := h.must(t, owner(team), "inviteMember", map[string]any{"email": h.email(t, user)})
+	h.must(t, owner(team), "addMember", with(user))
+	for range 2 {
+		h.must(t, session.Session{Role: session.User, User: user}, "acceptInvitation", map[string]any{"token": sent["token"]})
+	}
+	if got := h.count(t, `SELECT count(*) FROM audit.log WHERE action = 'accept_invitation' AND tenant_id = $1`, team.ID.String()); got != 1 {
+		t.Errorf("%d audit rows", got)
+	}
+}
+
 func TestARemovedOrDemotedMemberIsRefusedWithAValidToken(t *testing.T) {
 	h := newHouse(t)
 	team := pgtest.NewTeam(t, h.db)
 	admin := team.As(member.Admin)
 	h.must(t, owner(team), "updateMemberRole", with(team.Admin, "role", "guest"))
 	h.refused(t, "role-changed", admin, "setTenantSetting", map[string]any{"key": "k", "value": 1})
+	if got := h.must(t, admin, "switchTenant", map[string]any{"tenant": team.Slug}); got["role"] != "tenant_guest" {
+		t.Errorf("the way on after a change of role is %v", got)
+	}
 	h.must(t, owner(team), "removeMember", with(team.Admin))
 	h.refused(t, "not-a-member", admin, "setTenantSetting", map[string]any{"key": "k", "value": 1})
-	h.refused(t, "not-a-member", admin, "switchTenant", map[string]any{"tenant": team.Slug})
+	h.refused(t, "not-found", admin, "switchTenant", map[string]any{"tenant": team.Slug})
+	h.refused(t, "not-a-member", admin, "createTenant", map[string]any{"name": "x"})
 	if got := h.seenAs(t, "nself_app", admin); got != 0 {
 		t.Errorf("nself_app sees %d members under a removed member's session", got)
 	}

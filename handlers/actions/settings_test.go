@@ -37,6 +37,9 @@ func TestASettingThatCannotBeStoredIsRefusedAndNeverABug(t *testing.T) {
 		h.refused(t, "invalid-input", owner(team), "setTenantSetting", map[string]any{"key": "k", "value": json.RawMessage(value)})
 	}
 	h.must(t, owner(team), "setTenantSetting", map[string]any{"key": "k", "value": json.RawMessage(`"\ud800"`)})
+	if got := h.refused(t, "invalid-input", owner(team), "setTenantSetting", map[string]any{"key": "k", "value": json.RawMessage(`1e70000`)}); !strings.Contains(fmt.Sprint(got.body["message"]), "65536") {
+		t.Errorf("the limit is not named: %v", got.body)
+	}
 	for _, depth := range []int{100, 5000, 9000} {
 		deep := strings.Repeat("[", depth) + strings.Repeat("]", depth)
 		if got := h.call(t, owner(team), "setTenantSetting", map[string]any{"key": "k", "value": json.RawMessage(deep)}); got.status >= 500 {

@@ -35,9 +35,9 @@ func Table(config Config) []Action {
 		forTenant("restoreTenant", operatorOnly, t.restore),
 		forTenant("setTenantPlan", operatorOnly, t.setPlan),
 		forTenant("tenantStats", managers, t.stats),
-		forUser("myTenants", everyone, t.mine),
+		forPerson("myTenants", everyone, t.mine),
 
-		forUser("switchTenant", everyone, tokens{config.Minter}.switchTenant),
+		forPerson("switchTenant", everyone, tokens{config.Minter}.switchTenant),
 		forUser("mintToken", operatorOnly, tokens{config.Minter}.mint),
 
 		forTenant("inviteMember", managers, inviteMember),

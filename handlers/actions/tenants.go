@@ -91,10 +91,15 @@ func (h tenants) update(ctx context.Context, tx pgx.Tx, s session.Session, in up
 type suspendTenantInput struct {
 	anyTenant
 	Reason *string `json:"reason"`
+	reason string
+}
+
+func (in *suspendTenantInput) validate(_ session.Session, problems *fault.Problems) {
+	in.reason = tenant.CleanReason("reason", value(in.Reason), problems)
 }
 
 func (h tenants) suspend(ctx context.Context, tx pgx.Tx, s session.Session, in suspendTenantInput) (tenantReply, error) {
-	return h.reply(tenant.Suspend(ctx, tx, s, value(in.Reason)))
+	return h.reply(tenant.Suspend(ctx, tx, s, in.reason))
 }
 
 func (h tenants) activate(ctx context.Context, tx pgx.Tx, s session.Session, _ anyTenant) (tenantReply, error) {
@@ -123,15 +128,16 @@ func (h tenants) setPlan(ctx context.Context, tx pgx.Tx, s session.Session, in s
 	return h.reply(tenant.SetPlan(ctx, tx, s, in.Plan))
 }
 
-// transferOwnership answers with the tenant, read before the caller's own role ends its
-// right to read it.
+// transferOwnership answers with the tenant, read before the caller's new role ends the
+// token's right to read it.
 func (h tenants) transferOwnership(ctx context.Context, tx pgx.Tx, s session.Session, in memberInput) (tenantReply, error) {
 	t, err := tenant.Get(ctx, tx, s.Tenant)
 	if err != nil {
 		return tenantReply{}, err
 	}
 	t.OwnerUserID = in.UserID
-	return h.reply(t, member.TransferOwnership(ctx, tx, s, in.UserID))
+	t.UpdatedAt, err = member.TransferOwnership(ctx, tx, s, in.UserID)
+	return h.reply(t, err)
 }
 
 type myTenantReply struct {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/session"
@@ -124,10 +125,23 @@ func TestCreateTenantWithOneKeyMakesOneTenantHoweverOften(t *testing.T) {
 		t.Errorf("%d tenants", got)
 	}
 	h.refused(t, "idempotency-key-reused", user, "createTenant", map[string]any{"name": "Other", "idempotencyKey": "k1"})
+	elsewhere := session.Session{Role: session.TenantOwner, User: user.User, Tenant: h.tenantOf(t, ids[0])}
+	if got := h.must(t, elsewhere, "createTenant", input)["id"]; got != ids[0] {
+		t.Error("the user's key made another tenant once they had switched")
+	}
 	other := session.Session{Role: session.User, User: pgtest.User(t, h.db)}
 	if got := h.must(t, other, "createTenant", input)["id"]; got == ids[0] {
 		t.Error("another user's key opened the first user's tenant")
 	}
+}
+
+func (h house) tenantOf(t testing.TB, text any) id.Tenant {
+	t.Helper()
+	tenant, err := id.Parse[id.Tenant](fmt.Sprint(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tenant
 }
 
 func TestStrategySchemaMakesASchemaNobodyElseMayUse(t *testing.T) {
@@ -165,7 +179,7 @@ func TestATenantOutOfServiceIsRefusedAtTheNextStatement(t *testing.T) {
 		if got.body["extensions"].(map[string]any)["status"] != step.status {
 			t.Errorf("after %s the refusal says %v", step.out, got.body)
 		}
-		h.refused(t, "tenant-not-active", owner(team), "myTenants", nil)
+		h.refused(t, "tenant-not-active", owner(team), "createTenant", map[string]any{"name": "Another"})
 		for _, role := range []string{"nself_app", "nself_tenant"} {
 			if got := h.seenAs(t, role, owner(team)); got != 0 {
 				t.Errorf("after %s %s still sees %d members", step.out, role, got)
@@ -244,6 +258,7 @@ func TestLifeCycleStepsRefuseTheWrongStatus(t *testing.T) {
 	h.refused(t, "wrong-status", pgtest.Operator, "setTenantPlan", map[string]any{"tenant": team.Slug, "plan": "pro"})
 	h.refused(t, "not-found", pgtest.Operator, "suspendTenant", map[string]any{"tenant": "nobody"})
 	h.refused(t, "tenant-required", pgtest.Operator, "suspendTenant", map[string]any{"tenant": ""})
+	h.refused(t, "invalid-input", pgtest.Operator, "suspendTenant", map[string]any{"tenant": "nobody", "reason": strings.Repeat("x", 501)})
 }
 
 func TestUpdateTenantChangesWhatIsGivenAndRecordsTheDifference(t *testing.T) {
@@ -266,6 +281,9 @@ func TestUpdateTenantChangesWhatIsGivenAndRecordsTheDifference(t *testing.T) {
 	h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{})
 	h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{"metadata": []int{1}})
 	h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{"metadata": json.RawMessage(`{"a":1e999999}`)})
+	if got := h.refused(t, "invalid-input", owner(team), "updateTenant", map[string]any{"metadata": json.RawMessage(`{"a":1e70000}`)}); !strings.Contains(fmt.Sprint(got.body["message"]), "65536") {
+		t.Errorf("the limit is not named: %v", got.body)
+	}
 	whole := h.must(t, owner(team), "updateTenant", map[string]any{"metadata": json.RawMessage(`{"a":9007199254740993}`)})
 	if got := h.count(t, `SELECT count(*) FROM tenants.tenants WHERE id = $1 AND metadata->>'a' = '9007199254740993'`, whole["id"]); got != 1 {
 		t.Error("a large number did not arrive whole")

@@ -9,6 +9,7 @@ import (
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/token"
 )
 
@@ -41,7 +42,15 @@ type switchTenantInput struct {
 }
 
 func (h tokens) switchTenant(ctx context.Context, tx pgx.Tx, s session.Session, in switchTenantInput) (tokenReply, error) {
-	return replyToken(h.minter.Switch(ctx, tx, s, in.Tenant))
+	to, err := tenant.Resolve(ctx, tx, in.Tenant)
+	if err != nil {
+		return tokenReply{}, err
+	}
+	minted, err := h.minter.Switch(ctx, tx, s, to)
+	if fault.Is(err, fault.NotFound) {
+		err = tenant.NotFound(in.Tenant)
+	}
+	return replyToken(minted, err)
 }
 
 type mintTokenInput struct {
@@ -57,9 +66,16 @@ func (in *mintTokenInput) validate(_ session.Session, problems *fault.Problems) 
 }
 
 func (h tokens) mint(ctx context.Context, tx pgx.Tx, s session.Session, in mintTokenInput) (tokenReply, error) {
-	var ttl time.Duration
+	holder := token.Holder{User: in.UserID}
 	if in.TTLSeconds != nil {
-		ttl = time.Duration(*in.TTLSeconds) * time.Second
+		holder.TTL = time.Duration(*in.TTLSeconds) * time.Second
 	}
-	return replyToken(h.minter.MintForOperator(ctx, tx, s, in.UserID, value(in.Tenant), ttl))
+	if in.Tenant != nil {
+		to, err := tenant.Resolve(ctx, tx, *in.Tenant)
+		if err != nil {
+			return tokenReply{}, err
+		}
+		holder.Tenant = to
+	}
+	return replyToken(h.minter.MintForOperator(ctx, tx, s, holder))
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/inbox"
 	"github.com/nself/tenancy/internal/pg"
-	"github.com/nself/tenancy/internal/text"
 )
 
 // Event is what Hasura delivers (hasura-contract 2.1), as far as effects may rely on
@@ -86,16 +85,12 @@ func deliver(r *http.Request, db *pgxpool.Pool, table map[string]Effect) (outcom
 	}
 	requestlog.Add(r.Context(), slog.String("event_id", event.ID), slog.String("trigger", event.Trigger.Name))
 	e := inbox.Event{Source: "hasura", ID: event.ID, Trigger: event.Trigger.Name, Payload: raw}
-	if text.HasNUL(raw) {
-		e.Payload = nil
-		effect = unstorable
+	outcome, err = inbox.Once(r.Context(), db, e, func(tx pgx.Tx) error { return effect(r.Context(), tx, event) })
+	if refused := pg.Explain(err); fault.Is(refused, fault.InvalidInput) {
+		e.Payload = nil // Postgres cannot keep it, now or later: park the event without
+		return inbox.Once(r.Context(), db, e, func(pgx.Tx) error { return refused })
 	}
-	return inbox.Once(r.Context(), db, e, func(tx pgx.Tx) error { return effect(r.Context(), tx, event) })
-}
-
-// unstorable is the effect of an event that Postgres cannot keep.
-func unstorable(context.Context, pgx.Tx, Event) error {
-	return fault.New(fault.InvalidInput, "the event contains the character U+0000, which Postgres cannot store")
+	return outcome, err
 }
 
 func read(r *http.Request) (json.RawMessage, Event, error) {

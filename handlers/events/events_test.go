@@ -139,6 +139,8 @@ func TestWhatCanNeverSucceedIsParkedAndAcknowledged(t *testing.T) {
 		"a number": `7`, "null": `null`, "a list": `[]`, "a string": `"x"`, "no id": `{"status":"suspended"}`,
 		"an id that is none":  `{"id":"x","status":"suspended","suspended_at":"2026-01-01T00:00:00Z"}`,
 		"nobody's tenant":     `{"id":"00000000-0000-4000-8000-000000000001","status":"suspended","suspended_at":"2026-01-01T00:00:00+00:00"}`,
+		"half a surrogate":    `{"id":"\ud800"}`,
+		"a huge number":       `{"id":"x","credit":1e200000}`,
 		"a NUL":               `{"id":"\u0000","status":"active"}`,
 		"a status of no kind": `{"id":"00000000-0000-4000-8000-000000000001","status":"gone"}`,
 	} {
@@ -150,7 +152,7 @@ func TestWhatCanNeverSucceedIsParkedAndAcknowledged(t *testing.T) {
 			t.Errorf("%s: Retry-After was sent", name)
 		}
 	}
-	if got := h.count(t, `SELECT count(*) FROM nself.inbox WHERE state = 'parked' AND reason <> ''`); got != 9 {
+	if got := h.count(t, `SELECT count(*) FROM nself.inbox WHERE state = 'parked' AND reason <> ''`); got != 11 {
 		t.Errorf("%d parked events have a reason", got)
 	}
 }

@@ -125,10 +125,10 @@ func Add(ctx context.Context, attrs ...slog.Attr) {
 	}
 }
 
-// Fault puts a fault on the request's line; the hidden cause only where it is ours.
+// Fault puts a fault on the request's line, with its hidden cause where it has one.
 func Fault(ctx context.Context, f *fault.Fault) {
 	Add(ctx, slog.String("fault", string(f.Code)))
-	if f.Code == fault.Internal || f.Code == fault.Unavailable {
+	if f.Unwrap() != nil {
 		Add(ctx, slog.String("error", f.Error()))
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/nself/tenancy/handlers"
 	"github.com/nself/tenancy/handlers/actions"
 	"github.com/nself/tenancy/handlers/ops"
+	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/internal/config"
 	"github.com/nself/tenancy/internal/migrate"
 	"github.com/nself/tenancy/internal/pg"
@@ -58,17 +59,17 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 		DB:             db,
 		Actions:        actions.Config{Tenants: s.TenantDefaults(), Minter: minter, BaseDomain: s.BaseDomain},
 		WebhookSecrets: s.WebhookSecrets, MaxBodyBytes: s.MaxBodyBytes, RequestTimeout: s.RequestTimeout,
-		Ready: append([]ops.Check{{Name: "database", Run: reachable(db, log)}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),
+		Ready: append([]ops.Check{{Name: "database", Run: reachable(db)}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),
 		Log:   log, Metrics: metrics,
 	})
 	return &App{DB: db, Minter: minter, Router: router, Log: log}, nil
 }
 
 // reachable tells the log what is wrong, and anyone who asks only that something is.
-func reachable(db *pgxpool.Pool, log *slog.Logger) func(context.Context) error {
+func reachable(db *pgxpool.Pool) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := db.Ping(ctx); err != nil {
-			log.WarnContext(ctx, "the database is out of reach", "error", err.Error())
+			requestlog.Add(ctx, slog.String("error", err.Error()))
 			return errors.New("out of reach")
 		}
 		return nil

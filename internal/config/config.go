@@ -25,9 +25,9 @@ import (
 // Server is what `server serve` needs.
 type Server struct {
 	Port           int           `env:"PORT" envDefault:"8080"`
-	DatabaseURL    string        `env:"DATABASE_URL,required,notEmpty"`
-	WebhookSecrets []string      `env:"NSELF_WEBHOOK_SECRET,required,notEmpty"`
-	EncryptionKey  string        `env:"NSELF_ENCRYPTION_KEY,required,notEmpty"`
+	DatabaseURL    string        `env:"DATABASE_URL,required"`
+	WebhookSecrets []string      `env:"NSELF_WEBHOOK_SECRET,required"`
+	EncryptionKey  string        `env:"NSELF_ENCRYPTION_KEY,required"`
 	BaseDomain     string        `env:"BASE_DOMAIN" envDefault:"localhost"`
 	Strategy       string        `env:"TENANT_STRATEGY" envDefault:"hybrid"`
 	SchemaPrefix   string        `env:"TENANT_SCHEMA_PREFIX" envDefault:"tenant_"`
@@ -44,7 +44,7 @@ type Server struct {
 // Migrate is what `server migrate` needs: a connection as nself_owner, or on the first
 // run as a role that may create roles.
 type Migrate struct {
-	DatabaseURL string `env:"DATABASE_URL,required,notEmpty"`
+	DatabaseURL string `env:"DATABASE_URL,required"`
 }
 
 // Load reads a Server or a Migrate from the environment and names everything that is
@@ -101,13 +101,10 @@ func noteParsing(err error, problems *fault.Problems) {
 	}
 	for _, one := range all.Errors {
 		var missing env.VarIsNotSetError
-		var empty env.EmptyVarError
 		var wrong env.ParseError
 		switch {
 		case errors.As(one, &missing):
 			problems.Add(missing.Key, "is not set")
-		case errors.As(one, &empty):
-			problems.Add(empty.Key, "is empty")
 		case errors.As(one, &wrong):
 			problems.Add(variable(wrong.Name), "must be %s", forms[wrong.Type])
 		}
@@ -140,7 +137,8 @@ var (
 func (s *Server) check(problems *fault.Problems) {
 	checkURL(s.DatabaseURL, problems)
 	for i, secret := range s.WebhookSecrets {
-		if len(secret) < 16 {
+		s.WebhookSecrets[i] = strings.TrimSpace(secret) // a header carries no blanks around it
+		if len(s.WebhookSecrets[i]) < 16 {
 			problems.Add("NSELF_WEBHOOK_SECRET", "holds a secret (number %d) of %d characters; at least 16 are needed", i+1, len(secret))
 		}
 	}

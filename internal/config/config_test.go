@@ -10,7 +10,7 @@ import (
 
 var good = map[string]string{
 	"DATABASE_URL":         "postgres://nself_server:hunter2@db/app",
-	"NSELF_WEBHOOK_SECRET": "new-secret-of-a-length,old-secret-of-a-length",
+	"NSELF_WEBHOOK_SECRET": "new-secret-of-a-length, old-secret-of-a-length",
 	"NSELF_ENCRYPTION_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
 }
 
@@ -28,7 +28,7 @@ func TestDefaultsServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Port != 8080 || len(s.WebhookSecrets) != 2 || s.JWTTTL != 15*time.Minute || len(s.TenantDefaults().Strategies) != 2 || len(s.SealingKey()) != 32 {
+	if s.Port != 8080 || len(s.WebhookSecrets) != 2 || s.WebhookSecrets[1] != "old-secret-of-a-length" || s.JWTTTL != 15*time.Minute || len(s.TenantDefaults().Strategies) != 2 || len(s.SealingKey()) != 32 {
 		t.Errorf("%+v", s)
 	}
 }

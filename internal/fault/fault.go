@@ -70,7 +70,7 @@ var Codes = []struct {
 	{InvitationEnded, "The invitation is accepted, revoked or expired."},
 	{IdempotencyKeyReused, "The idempotency key was used with another input."},
 	{Unavailable, "The database is out of reach, or the request took too long; try again."},
-	{Internal, "A bug on this side; the request id finds it in the log."},
+	{Internal, "A bug on this side; the server's log tells it."},
 }
 
 // Fault is one thing that went wrong, in words for the caller.
@@ -124,7 +124,7 @@ func From(err error) *Fault {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return New(Unavailable, "the request took too long; try again").Because(err)
 	}
-	return New(Internal, "something went wrong on our side; try again, and report the request id if it stays").Because(err)
+	return New(Internal, "something went wrong on our side; try again").Because(err)
 }
 
 // Is reports whether err is a fault of this code.

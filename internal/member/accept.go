@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/audit"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
@@ -42,10 +43,16 @@ func Accept(ctx context.Context, db pg.DB, actor session.Session, token string) 
 		}
 		inside := actor
 		inside.Tenant = invited.TenantID
-		if joined, err = pg.One[Member](ctx, tx, memberSQL, keys(inside, actor.User)); err == nil {
-			return markAccepted(ctx, tx, actor.User, invited)
-		}
-		if !pg.NoRow(err) {
+		joined, err = pg.One[Member](ctx, tx, memberSQL, keys(inside, actor.User))
+		switch open := invited.AcceptedAt == nil && invited.RevokedAt == nil; {
+		case err == nil && !open:
+			return nil
+		case err == nil:
+			if err := markAccepted(ctx, tx, actor.User, invited); err != nil {
+				return err
+			}
+			return audit.Append(ctx, tx, inside, invitationEntry("accept_invitation", invited))
+		case !pg.NoRow(err):
 			return fmt.Errorf("read the membership: %w", err)
 		}
 		if invited.AcceptedAt != nil || invited.RevokedAt != nil || !time.Now().Before(invited.ExpiresAt) {
@@ -60,9 +67,6 @@ func Accept(ctx context.Context, db pg.DB, actor session.Session, token string) 
 }
 
 func markAccepted(ctx context.Context, tx pgx.Tx, user id.User, i Invitation) error {
-	if i.AcceptedAt != nil || i.RevokedAt != nil {
-		return nil
-	}
 	_, err := tx.Exec(ctx, acceptSQL, pgx.NamedArgs{"tenant_id": i.TenantID, "invitation_id": i.ID, "user_id": user})
 	if err != nil {
 		return fmt.Errorf("mark invitation %s accepted: %w", i.ID, err)

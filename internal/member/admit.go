@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -37,25 +38,27 @@ func Admit(ctx context.Context, db pg.DB, s session.Session) error {
 	case at.Status != "active":
 		return fault.New(fault.TenantNotActive, "this tenant is %s", at.Status).With("status", at.Status)
 	case at.Role.Session() != s.Role:
-		return fault.New(fault.RoleChanged, "your role here is %s now; mint a new token", *at.Role).With("role", *at.Role)
+		return fault.New(fault.RoleChanged, "your role here is %s now; switchTenant mints a new token", *at.Role).With("role", *at.Role)
 	}
 	return nil
 }
 
-const belongsAllTenantsSQL = `
+// The tenant's row is held, so that it cannot be suspended between this look and what
+// the caller does with it.
+const belongsSQL = `
 SELECT m.tenant_id, m.user_id, m.role, m.joined_at, m.invited_by
 FROM tenants.tenant_members m JOIN tenants.tenants t ON t.id = m.tenant_id
-WHERE m.user_id = @user_id AND t.status = 'active' AND (t.slug = @ref OR t.id::text = @ref)`
+WHERE m.tenant_id = @tenant_id AND m.user_id = @user_id AND t.status = 'active' FOR SHARE OF t`
 
-// OfUser finds the user's membership in an active tenant named by id or slug. A tenant
-// that does not exist, is out of service, or has no such member is the same not-found.
-func OfUser(ctx context.Context, db pg.DB, s session.Session, ref string) (Member, error) {
-	m, err := pg.One[Member](ctx, db, belongsAllTenantsSQL, pgx.NamedArgs{"user_id": s.User, "ref": ref})
+// OfUser reads the user's membership in a tenant that is in service. No such tenant, a
+// tenant out of service and no such member are the same not-found.
+func OfUser(ctx context.Context, db pg.DB, tenant id.Tenant, user id.User) (Member, error) {
+	m, err := pg.One[Member](ctx, db, belongsSQL, pgx.NamedArgs{"tenant_id": tenant, "user_id": user})
 	switch {
 	case pg.NoRow(err):
-		return Member{}, fault.New(fault.NotFound, "there is no tenant %.80q here", ref)
+		return Member{}, fault.New(fault.NotFound, "user %s is no member of a tenant %s that is in service", user, tenant)
 	case err != nil:
-		return Member{}, fmt.Errorf("read the membership of user %s: %w", s.User, err)
+		return Member{}, fmt.Errorf("read the membership of user %s: %w", user, err)
 	}
 	return m, nil
 }

@@ -88,7 +88,7 @@ func Invite(ctx context.Context, db pg.DB, actor session.Session, email string, 
 			if pg.Constraint(err) == "tenant_invitations_open_key" {
 				return fault.New(fault.AlreadyInvited, "an invitation of %s is open; resend or revoke it", email)
 			}
-			return fmt.Errorf("invite %s: %w", email, err)
+			return fmt.Errorf("invite %s: %w", email, writeFault(err, actor.User))
 		}
 		return audit.Append(ctx, tx, actor, invitationEntry("invite_member", invited))
 	})

@@ -75,6 +75,8 @@ func writeFault(err error, user id.User) error {
 		return fault.New(fault.AlreadyMember, "user %s is a member already; change the role instead", user)
 	case "tenant_members_user_id_fkey", "tenant_members_local_identity":
 		return fault.New(fault.NotFound, "there is no user %s", user)
+	case "tenant_members_invited_by_fkey", "tenant_invitations_invited_by_fkey":
+		return fault.New(fault.InvalidSession, "x-hasura-user-id names no user of this installation").Because(err)
 	case "tenant_members_keep_an_owner":
 		return fault.New(fault.LastOwner, "user %s is the last owner; make another member an owner first", user)
 	}

@@ -160,6 +160,27 @@ func TestATenantWritesNoOtherTenantsRows(t *testing.T) {
 	}
 }
 
+func TestATenantsSessionWritesNoSharedIdentity(t *testing.T) {
+	db := pgtest.Database(t)
+	team := pgtest.NewTeam(t, db.Pool(t, "nself_server"))
+	as(t, db, "nself_hasura", team.As(member.Owner).Setting(), func(tx pgx.Tx) {
+		if got := number(t, tx, `SELECT count(*) FROM auth.users`); got != 4 {
+			t.Fatalf("it sees %d users", got)
+		}
+		for _, sql := range []string{
+			`WITH d AS (DELETE FROM auth.users WHERE id = $1 RETURNING 1) SELECT count(*) FROM d`,
+			`WITH u AS (UPDATE auth.users SET name = 'x' WHERE id = $1 RETURNING 1) SELECT count(*) FROM u`,
+		} {
+			if got := number(t, tx, sql, team.Member); got != 0 {
+				t.Errorf("%s took %d rows", sql, got)
+			}
+		}
+		if got := fails(t, tx, `INSERT INTO auth.users (email) VALUES ('x@example.com')`); got != denied {
+			t.Errorf("it made a shared identity: %q", got)
+		}
+	})
+}
+
 func TestHasuraReadsUnderItsOwnPermissionsAndWritesUnderItsSession(t *testing.T) {
 	db := pgtest.Database(t)
 	server := db.Pool(t, "nself_server")
@@ -214,6 +235,19 @@ func TestAWriteThatPassedTheServerIsAuditedByRow(t *testing.T) {
 		if got := number(t, tx, `SELECT count(*) FROM audit.log WHERE tenant_id = $1 AND action = 'update_tenants'
 			AND actor_role = 'admin' AND before->>'name' = $2 AND after->>'name' = 'By hand'`, team.ID, team.Name); got != 1 {
 			t.Errorf("%d audit rows", got)
+		}
+	})
+}
+
+func TestWhatACascadeTakesIsAuditedForTheTenantItConcerns(t *testing.T) {
+	db := pgtest.Database(t)
+	team := pgtest.NewTeam(t, db.Pool(t, "nself_server"))
+	as(t, db, "nself_hasura", `{"x-hasura-role":"admin"}`, func(tx pgx.Tx) {
+		if got := fails(t, tx, `DELETE FROM auth.users WHERE id = $1`, team.Guest); got != "" {
+			t.Fatal(got)
+		}
+		if got := number(t, tx, `SELECT count(*) FROM audit.log WHERE tenant_id = $1 AND action = 'delete_tenant_members' AND actor_role = 'admin'`, team.ID); got != 1 {
+			t.Errorf("%d audit rows for the membership that went", got)
 		}
 	})
 }

@@ -26,7 +26,9 @@ type Setting struct {
 	UpdatedAt time.Time       `db:"updated_at"`
 }
 
-const maxValue = 65536 // characters of JSON text, as the table checks
+// maxValue bounds the JSON as it was sent. The table bounds it as Postgres writes it,
+// with blanks and without exponents, which may be longer.
+const maxValue = 65536
 
 var keyForm = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,127}$`)
 
@@ -69,6 +71,9 @@ func Set(ctx context.Context, db pg.DB, actor session.Session, key string, value
 			return fmt.Errorf("read setting %s: %w", key, err)
 		}
 		if after, err = pg.One[Setting](ctx, tx, setSQL, args); err != nil {
+			if pg.Constraint(err) == "tenant_settings_value_check" {
+				return fault.New(fault.InvalidInput, "value is more than %d characters as Postgres writes it", maxValue)
+			}
 			return fmt.Errorf("write setting %s: %w", key, err)
 		}
 		e.After = map[string]any{"value": after.Value}

@@ -73,24 +73,29 @@ func (t Tenant) audited() map[string]any {
 }
 
 func changeFault(err error, args pgx.NamedArgs) error {
-	if pg.Constraint(err) == "tenants_plan_fkey" {
+	switch pg.Constraint(err) {
+	case "tenants_plan_fkey":
 		return fault.New(fault.NotFound, "there is no plan %.80q; the query plans lists them", args["plan"])
+	case "tenants_metadata_check":
+		return fault.New(fault.InvalidInput, "metadata is more than %d characters as Postgres writes it", maxMetadata)
 	}
 	return fmt.Errorf("change the tenant: %w", err)
 }
 
+// The clock is read once the lock is had: a session opened while this waited for it is
+// older than the suspension that ends it.
 const suspendSQL = `
-UPDATE tenants.tenants SET status = 'suspended', suspended_at = now(), suspend_reason = nullif(@reason, '')
+UPDATE tenants.tenants SET status = 'suspended', suspended_at = clock_timestamp(), suspend_reason = nullif(@reason, '')
 WHERE id = @tenant_id RETURNING ` + columns
 
-// Suspend puts an active tenant out of service until Activate. reason is shown to the
-// operator; it may be empty.
+// CleanReason cleans the reason of a suspension: a line of at most 500 characters.
+func CleanReason(field, reason string, problems *fault.Problems) string {
+	return text.Line(field, reason, 500, problems)
+}
+
+// Suspend puts an active tenant out of service until Activate. The tenant's owners and
+// admins can read the reason once they are back; it may be empty.
 func Suspend(ctx context.Context, db pg.DB, actor session.Session, reason string) (Tenant, error) {
-	var problems fault.Problems
-	reason = text.Line("reason", reason, 500, &problems)
-	if err := problems.Fault(); err != nil {
-		return Tenant{}, err
-	}
 	return take(ctx, db, actor, step{
 		action: "suspend_tenant", sql: suspendSQL, args: pgx.NamedArgs{"reason": reason},
 		check: func(t Tenant) error {
@@ -126,7 +131,7 @@ func Activate(ctx context.Context, db pg.DB, actor session.Session) (Tenant, err
 }
 
 const deleteSQL = `
-UPDATE tenants.tenants SET status = 'deleted', deleted_at = now(), purge_after = now() + make_interval(days => @days)
+UPDATE tenants.tenants SET status = 'deleted', deleted_at = clock_timestamp(), purge_after = now() + make_interval(days => @days)
 WHERE id = @tenant_id RETURNING ` + columns
 
 // Delete takes a tenant out of service at once; Restore brings it back within the

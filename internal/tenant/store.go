@@ -33,8 +33,9 @@ const findByIDAllTenantsSQL = `SELECT id FROM tenants.tenants WHERE id = @id`
 
 const findBySlugAllTenantsSQL = `SELECT id FROM tenants.tenants WHERE slug = @slug`
 
-// FindForOperator turns an id or slug into the id of any tenant, whatever its status.
-func FindForOperator(ctx context.Context, db pg.DB, ref string) (id.Tenant, error) {
+// Resolve turns an id or slug into the id of any tenant, whatever its status. Whether the
+// caller may know of that tenant is for the caller of Resolve to decide.
+func Resolve(ctx context.Context, db pg.DB, ref string) (id.Tenant, error) {
 	sql, args := findBySlugAllTenantsSQL, pgx.NamedArgs{"slug": ref}
 	if parsed, err := id.Parse[id.Tenant](ref); err == nil {
 		sql, args = findByIDAllTenantsSQL, pgx.NamedArgs{"id": parsed}

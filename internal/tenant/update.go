@@ -15,7 +15,7 @@ import (
 
 const (
 	maxName     = 200
-	maxMetadata = 65536 // characters of JSON text, as the table checks
+	maxMetadata = 65536 // of JSON as it was sent; the table counts it as Postgres writes it
 )
 
 func cleanName(name string, problems *fault.Problems) string {

@@ -59,23 +59,29 @@ type Token struct {
 	Role      session.Role
 }
 
-// Switch mints a token for another tenant of the actor, named by id or slug.
-func (m *Minter) Switch(ctx context.Context, db pg.DB, actor session.Session, ref string) (Token, error) {
+// Switch mints a token for another tenant of the actor.
+func (m *Minter) Switch(ctx context.Context, db pg.DB, actor session.Session, tenant id.Tenant) (Token, error) {
 	if actor.User.IsZero() {
 		return Token{}, fault.New(fault.Forbidden, "the operator is no member; use mintToken for a user")
 	}
-	return m.forMember(ctx, db, actor, request{user: actor.User, tenant: ref, action: "switch_tenant"})
+	return m.forMember(ctx, db, actor, request{user: actor.User, tenant: tenant, action: "switch_tenant"})
 }
 
-// MintForOperator mints a token for any user; tenant (id or slug) may be empty for a
-// token of role user. A zero ttl is the installation's.
-func (m *Minter) MintForOperator(ctx context.Context, db pg.DB, actor session.Session, user id.User, tenant string, ttl time.Duration) (Token, error) {
-	return m.forMember(ctx, db, actor, request{user: user, tenant: tenant, ttl: ttl, action: "mint_token"})
+// Holder is whom the operator mints a token for.
+type Holder struct {
+	User   id.User
+	Tenant id.Tenant     // zero: a token of role user
+	TTL    time.Duration // zero: the installation's
+}
+
+// MintForOperator mints a token for any user.
+func (m *Minter) MintForOperator(ctx context.Context, db pg.DB, actor session.Session, h Holder) (Token, error) {
+	return m.forMember(ctx, db, actor, request{user: h.User, tenant: h.Tenant, ttl: h.TTL, action: "mint_token"})
 }
 
 type request struct {
 	user   id.User
-	tenant string
+	tenant id.Tenant
 	ttl    time.Duration
 	action string
 }
@@ -84,11 +90,8 @@ func (m *Minter) forMember(ctx context.Context, db pg.DB, actor session.Session,
 	var minted Token
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
 		holder := session.Session{Role: session.User, User: r.user}
-		if r.tenant != "" {
-			membership, err := member.OfUser(ctx, tx, holder, r.tenant)
-			if actor.IsOperator() && fault.Is(err, fault.NotFound) {
-				return fault.New(fault.NotFound, "user %s is no member of a tenant %.80q that is in service", r.user, r.tenant)
-			}
+		if !r.tenant.IsZero() {
+			membership, err := member.OfUser(ctx, tx, r.tenant, r.user)
 			if err != nil {
 				return err
 			}
@@ -134,6 +137,9 @@ func (m *Minter) mint(ctx context.Context, tx pgx.Tx, holder session.Session, tt
 		return Token{}, fmt.Errorf("list the tenants of user %s: %w", t.User, err)
 	}
 	signer, err := m.current(ctx, tx)
+	if pg.NoRow(err) {
+		return Token{}, fault.New(fault.Unavailable, "no signing key is in force; a server that starts makes one").Because(err)
+	}
 	if err != nil {
 		return Token{}, err
 	}

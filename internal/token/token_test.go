@@ -69,7 +69,7 @@ func TestATokenCarriesJustTheClaimsHasuraReads(t *testing.T) {
 		if _, err := member.Add(t.Context(), db, inOther, team.Admin, member.Guest); err != nil {
 			t.Fatal(err)
 		}
-		minted, err := minter.Switch(t.Context(), db, team.As(member.Admin), team.Slug)
+		minted, err := minter.Switch(t.Context(), db, team.As(member.Admin), team.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestATokenWithoutTenantHasRoleUser(t *testing.T) {
 	if err := minter.EnsureKey(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	minted, err := minter.MintForOperator(t.Context(), db, pgtest.Operator, pgtest.User(t, db), "", time.Minute)
+	minted, err := minter.MintForOperator(t.Context(), db, pgtest.Operator, token.Holder{User: pgtest.User(t, db), TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestAStrangerGetsNoToken(t *testing.T) {
 	minter := newMinter(t, "ES256", 1)
 	team := pgtest.NewTeam(t, db)
 	stranger := session.Session{Role: session.User, User: pgtest.User(t, db)}
-	if _, err := minter.Switch(t.Context(), db, stranger, team.Slug); !fault.Is(err, fault.NotFound) {
+	if _, err := minter.Switch(t.Context(), db, stranger, team.ID); !fault.Is(err, fault.NotFound) {
 		t.Errorf("%v", err)
 	}
 	if _, err := token.New(token.Config{EncryptionKey: []byte("short")}); err == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
+	"github.com/nself/tenancy/internal/token"
 )
 
 // demo are the tenants a newcomer finds.
@@ -48,7 +49,7 @@ func seed(ctx context.Context, server *app.App) ([]person, error) {
 		if err != nil {
 			return nil, err
 		}
-		found, err := tenant.FindForOperator(ctx, server.DB, d.slug)
+		found, err := tenant.Resolve(ctx, server.DB, d.slug)
 		if fault.Is(err, fault.NotFound) {
 			found, err = seedTenant(ctx, server.DB, tenant.CreateInput{Name: d.name, Slug: d.slug, Plan: d.plan}, team)
 		}
@@ -57,7 +58,7 @@ func seed(ctx context.Context, server *app.App) ([]person, error) {
 		}
 		for i := range team {
 			team[i].TenantID = found
-			minted, err := server.Minter.MintForOperator(ctx, server.DB, operator, team[i].UserID, d.slug, tokenLife)
+			minted, err := server.Minter.MintForOperator(ctx, server.DB, operator, token.Holder{User: team[i].UserID, Tenant: found, TTL: tokenLife})
 			if err != nil && !fault.Is(err, fault.NotFound) {
 				return nil, err
 			}

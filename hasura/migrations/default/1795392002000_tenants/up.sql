@@ -146,6 +146,21 @@ BEGIN
   CREATE TRIGGER keep_an_owner_on_update AFTER UPDATE OF role ON tenants.tenant_members
     FOR EACH ROW WHEN (OLD.role = 'owner' AND NEW.role <> 'owner') EXECUTE FUNCTION tenants.keep_an_owner();
 
+  -- The owner a tenant names is one of its owners, once the transaction is done.
+  CREATE FUNCTION tenants.refuse_unowned() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  BEGIN
+    IF NOT EXISTS (SELECT FROM tenants.tenants t JOIN tenants.tenant_members m ON m.tenant_id = t.id AND m.user_id = t.owner_user_id
+                   WHERE t.id = NEW.id AND m.role = 'owner') THEN
+      RAISE EXCEPTION 'the owner that tenant % names is no owner of it', NEW.id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'tenants_name_an_owner', SCHEMA = 'tenants', TABLE = 'tenants';
+    END IF;
+    RETURN NULL;
+  END
+  $function$;
+  CREATE CONSTRAINT TRIGGER name_an_owner AFTER INSERT OR UPDATE OF owner_user_id ON tenants.tenants
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenants.refuse_unowned();
+
   -- An identity local to one tenant joins no other.
   CREATE FUNCTION tenants.refuse_foreign_identity() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$

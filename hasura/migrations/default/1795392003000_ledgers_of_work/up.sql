@@ -84,7 +84,6 @@ BEGIN
     CHECK ((state = 'parked') = (reason IS NOT NULL))
   );
   COMMENT ON TABLE nself.inbox IS 'one row per delivered event: its effect and this row are one transaction, so a second delivery finds it done';
-  CREATE INDEX ON nself.inbox (received_at);
 
   CREATE TABLE nself.idempotency_keys (
     actor        text NOT NULL,
@@ -98,6 +97,5 @@ BEGIN
   );
   COMMENT ON COLUMN nself.idempotency_keys.tenant_id IS 'null: an action outside any tenant, such as createTenant';
   CREATE INDEX ON nself.idempotency_keys (tenant_id);
-  CREATE INDEX ON nself.idempotency_keys (created_at);
 END
 $migration$;

@@ -97,12 +97,19 @@ BEGIN
     USING (tenant_id = (SELECT tenants.active_tenant_id())
            OR EXISTS (SELECT FROM tenants.tenant_members m
                       WHERE m.user_id = users.id AND m.tenant_id = (SELECT tenants.active_tenant_id())));
-  CREATE POLICY hasura_session ON auth.users TO nself_hasura
+  CREATE POLICY hasura_session ON auth.users FOR SELECT TO nself_hasura
     USING ((SELECT tenants.hasura_is_unbound())
            OR tenant_id = (SELECT tenants.active_tenant_id())
            OR EXISTS (SELECT FROM tenants.tenant_members m
-                      WHERE m.user_id = users.id AND m.tenant_id = (SELECT tenants.active_tenant_id())))
+                      WHERE m.user_id = users.id AND m.tenant_id = (SELECT tenants.active_tenant_id())));
+  -- A tenant writes its own identities at most; a shared one belongs to its other tenants too.
+  CREATE POLICY hasura_insert ON auth.users FOR INSERT TO nself_hasura
     WITH CHECK ((SELECT tenants.hasura_is_unbound()) OR tenant_id = (SELECT tenants.active_tenant_id()));
+  CREATE POLICY hasura_update ON auth.users FOR UPDATE TO nself_hasura
+    USING ((SELECT tenants.hasura_is_unbound()) OR tenant_id = (SELECT tenants.active_tenant_id()))
+    WITH CHECK ((SELECT tenants.hasura_is_unbound()) OR tenant_id = (SELECT tenants.active_tenant_id()));
+  CREATE POLICY hasura_delete ON auth.users FOR DELETE TO nself_hasura
+    USING ((SELECT tenants.hasura_is_unbound()) OR tenant_id = (SELECT tenants.active_tenant_id()));
   GRANT SELECT, INSERT, UPDATE ON auth.users TO nself_server;
   GRANT SELECT ON auth.users TO nself_tenant, nself_app;
   GRANT SELECT, INSERT, UPDATE, DELETE ON auth.users TO nself_hasura;
@@ -137,12 +144,15 @@ BEGIN
   GRANT SELECT, INSERT, UPDATE ON nself.idempotency_keys TO nself_server, nself_tenant;
   GRANT USAGE ON SCHEMA nself TO nself_tenant;
 
+  -- Rows that change by themselves behind a statement (a cascade, an owner who moves) are
+  -- part of what the server records itself, and rows of their own for everyone else.
   FOR wall IN
     SELECT unnest(ARRAY['tenants.tenants', 'tenants.tenant_members', 'tenants.tenant_invitations', 'tenants.tenant_settings',
                         'auth.users', 'billing.plans', 'billing.plan_limits']) AS relation
   LOOP
     EXECUTE format('CREATE TRIGGER record_row_change AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW
-      WHEN (pg_trigger_depth() = 0 AND current_user NOT IN (''nself_server'', ''nself_tenant''))
+      WHEN (current_user NOT IN (''nself_server'', ''nself_tenant'')
+            AND NOT (pg_trigger_depth() > 0 AND session_user = ''nself_server''))
       EXECUTE FUNCTION audit.record_row_change()', wall.relation);
   END LOOP;
 
