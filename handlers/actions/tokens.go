@@ -77,5 +77,9 @@ func (h tokens) mint(ctx context.Context, tx pgx.Tx, s session.Session, in mintT
 		}
 		holder.Tenant = to
 	}
-	return replyToken(h.minter.MintForOperator(ctx, tx, s, holder))
+	minted, err := h.minter.MintForOperator(ctx, tx, s, holder)
+	if in.Tenant != nil && fault.Is(err, fault.NotFound) {
+		err = fault.New(fault.NotFound, "user %s is no member of a tenant %.80q that is in service", in.UserID, *in.Tenant)
+	}
+	return replyToken(minted, err)
 }

@@ -139,6 +139,18 @@ func TestEveryRoleOutOfBoundsIsSeen(t *testing.T) {
 	}
 }
 
+func TestAPolicyThatAsksForNoTenantIsSeen(t *testing.T) {
+	for wrong, relation := range map[string]string{
+		"CREATE POLICY leak ON tenants.tenants TO nself_app USING (true)": "tenants.tenants",
+		"CREATE POLICY leak ON audit.log FOR INSERT WITH CHECK (true)":    "audit.log",
+	} {
+		db := pgtest.Database(t)
+		plant(t, db, wrong, "")
+		checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
+		fails(t, checks, "row-level security", "the policy leak opens "+relation, `DROP POLICY "leak" ON `+relation)
+	}
+}
+
 func TestAWallTakenDownIsSeen(t *testing.T) {
 	for wrong, want := range map[string]string{
 		"ALTER TABLE auth.users DISABLE ROW LEVEL SECURITY":               "not enabled on auth.users",

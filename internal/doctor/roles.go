@@ -46,8 +46,15 @@ func (x *examination) roles(ctx context.Context) (string, error) {
 	return "none bypasses the policies or owns a tenant table; nself_server may become nself_tenant", x.serverBecomesTenant(ctx)
 }
 
-const tenantTables = `
-	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+const (
+	tenantTables             = fromTables + whereTenants
+	tenantTablesWithPolicies = fromTables + ` JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid` + whereTenants
+)
+
+const fromTables = `
+	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`
+
+const whereTenants = `
 	WHERE c.relkind IN ('r', 'p')
 	  AND (n.nspname = 'tenants' OR (n.nspname, c.relname) IN (('audit', 'log'), ('auth', 'users'), ('auth', 'sessions')))`
 
@@ -121,5 +128,34 @@ func (x *examination) rowSecurity(ctx context.Context) (string, error) {
 			return "", &finding{"not forced on " + w.Relation, "ALTER TABLE " + w.Relation + " FORCE ROW LEVEL SECURITY"}
 		}
 	}
-	return fmt.Sprintf("enabled and forced on %d tables", len(walls)), nil
+	if err := x.openPolicies(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("enabled and forced on %d tables, each policy bound to the session's tenant", len(walls)), nil
+}
+
+// Policies add up: one that asks for no tenant opens the table, however good the others
+// are. The owner and the server alone have such.
+const openPoliciesSQL = `
+	SELECT p.polname AS policy, c.oid::regclass::text AS relation` + tenantTablesWithPolicies + `
+	  AND p.polpermissive
+	  AND NOT p.polroles <@ ARRAY[to_regrole('nself_owner')::oid, to_regrole('nself_server')::oid]
+	  AND NOT (coalesce(pg_get_expr(p.polqual, p.polrelid) ~ @bound, true)
+	           AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid) ~ @bound, true))
+	ORDER BY 2, 1 LIMIT 1`
+
+func (x *examination) openPolicies(ctx context.Context) error {
+	type policy struct {
+		Policy   string `db:"policy"`
+		Relation string `db:"relation"`
+	}
+	found, err := pg.All[policy](ctx, x.conn, openPoliciesSQL, pgx.NamedArgs{"bound": "(active|current)_tenant_id"})
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	open := found[0]
+	return &finding{
+		fmt.Sprintf("the policy %s opens %s to every tenant", open.Policy, open.Relation),
+		"DROP POLICY " + pgx.Identifier{open.Policy}.Sanitize() + " ON " + open.Relation,
+	}
 }

@@ -29,7 +29,8 @@ func (c Change) String() string {
 // all of ours is in theirs already. Tables are matched by schema and name, everything
 // else by its name. Of an object both have, ours stands; what hangs on our tables under
 // names or roles we do not use (their relationships to tables of their own, say) stays,
-// as does the rest of theirs, including how an existing source connects. Two spellings
+// while a permission of a role of ours that ours does not give goes. The rest of theirs
+// stays, including how an existing source connects. Two spellings
 // that mean the same to Hasura are equal: it exports another spelling than it is given.
 func Merge(theirs, ours json.RawMessage) (json.RawMessage, []Change, error) {
 	base, err := decodeObject("the metadata of Hasura", theirs)
@@ -40,7 +41,7 @@ func Merge(theirs, ours json.RawMessage) (json.RawMessage, []Change, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := merger{}
+	m := merger{roles: rolesOf(own)}
 	for _, key := range slices.Sorted(maps.Keys(own)) {
 		if err := m.part(base, key, own[key]); err != nil {
 			return nil, nil, err
@@ -67,7 +68,25 @@ func decodeObject(what string, text json.RawMessage) (map[string]any, error) {
 	return object, nil
 }
 
-type merger struct{ changes []Change }
+type merger struct {
+	roles   map[string]bool // that our metadata gives rights to
+	changes []Change
+}
+
+// rolesOf lists the roles of a metadata document: those its tables' permissions name.
+func rolesOf(document map[string]any) map[string]bool {
+	roles := map[string]bool{}
+	for _, source := range objects(document["sources"]) {
+		for _, table := range objects(source["tables"]) {
+			for key := range permissions {
+				for _, permission := range objects(table[key]) {
+					roles[fmt.Sprint(permission["role"])] = true
+				}
+			}
+		}
+	}
+	return roles
+}
 
 // list is how the elements of one list are told apart, named, and put together.
 type list struct {
@@ -104,6 +123,11 @@ var ofTable = map[string]list{
 	"insert_permissions":   byKey("", "role"),
 	"update_permissions":   byKey("", "role"),
 	"delete_permissions":   byKey("", "role"),
+}
+
+// permissions are those of ofTable that give rights.
+var permissions = map[string]bool{
+	"select_permissions": true, "insert_permissions": true, "update_permissions": true, "delete_permissions": true,
 }
 
 func (m *merger) part(base map[string]any, key string, own any) error {
@@ -143,7 +167,7 @@ func (m *merger) sources(base map[string]any, own any) error {
 		if kind := theirs["kind"]; kind != nil && kind != source["kind"] {
 			return fmt.Errorf("the source %s of Hasura is of kind %v; it must be %v", ourSource, kind, source["kind"])
 		}
-		tables := list{"table", func(t map[string]any) string { return tableName(t["table"]) }, combineTable}
+		tables := list{"table", func(t map[string]any) string { return tableName(t["table"]) }, m.combineTable}
 		if err := m.merge(theirs, "tables", source["tables"], tables); err != nil {
 			return err
 		}
@@ -196,24 +220,27 @@ func (m *merger) merge(parent map[string]any, key string, own any, rule list) er
 }
 
 // combineTable lays our table over theirs, list by list.
-func combineTable(theirs, ours map[string]any) map[string]any {
+func (m *merger) combineTable(theirs, ours map[string]any) map[string]any {
 	combined := maps.Clone(theirs)
 	for key, value := range ours {
-		rule, isList := ofTable[key]
-		if !isList {
+		if _, isList := ofTable[key]; !isList {
 			combined[key] = value
-			continue
 		}
+	}
+	for key, rule := range ofTable {
 		var merged []any
 		for _, object := range objects(theirs[key]) {
-			if find(objects(value), rule, rule.id(object)) == nil {
+			withdrawn := permissions[key] && m.roles[rule.id(object)]
+			if find(objects(ours[key]), rule, rule.id(object)) == nil && !withdrawn {
 				merged = append(merged, object)
 			}
 		}
-		for _, object := range objects(value) {
+		for _, object := range objects(ours[key]) {
 			merged = append(merged, object)
 		}
-		combined[key] = merged
+		if combined[key] = merged; merged == nil {
+			delete(combined, key)
+		}
 	}
 	return combined
 }

@@ -156,6 +156,41 @@ func TestMergeLaysOursOverWhatHangsOnOurTables(t *testing.T) {
 	t.Errorf("the changed table is not told of: %v", changes)
 }
 
+// What an earlier version gave a role of ours, or somebody by hand, is not there to stay.
+func TestMergeTakesBackWhatOursDoesNotGiveARoleOfOurs(t *testing.T) {
+	theirs, err := decodeObject("theirs", json.RawMessage(exported(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything := map[string]any{"check": map[string]any{}, "filter": map[string]any{}, "columns": "*"}
+	give := func(roles ...string) (list []any) {
+		for _, role := range roles {
+			list = append(list, map[string]any{"role": role, "permission": everything})
+		}
+		return list
+	}
+	opened := membersOf(theirs)
+	opened["insert_permissions"], opened["delete_permissions"] = give("tenant_guest", "support"), give("tenant_owner")
+	text, err := json.Marshal(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, changes := mustMerge(t, string(text), string(ourMetadata(t)))
+	if want := []Change{{Object: "table tenants.tenant_members"}}; !cmp.Equal(changes, want) {
+		t.Errorf("changes %v", changes)
+	}
+	members := membersOf(merged)
+	if inserts := objects(members["insert_permissions"]); len(inserts) != 1 || inserts[0]["role"] != "support" || members["delete_permissions"] != nil {
+		t.Errorf("inserts %v, deletes %v", inserts, members["delete_permissions"])
+	}
+}
+
+func membersOf(document map[string]any) map[string]any {
+	source := find(objects(document["sources"]), byKey("", "name"), "default")
+	tables := list{id: func(t map[string]any) string { return tableName(t["table"]) }}
+	return find(objects(source["tables"]), tables, "tenants.tenant_members")
+}
+
 // exported is our metadata in the words Hasura exports it with.
 func exported(t *testing.T) string {
 	t.Helper()
