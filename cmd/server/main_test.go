@@ -2,17 +2,22 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nself/tenancy/internal/app"
+	"github.com/nself/tenancy/internal/config"
 	"github.com/nself/tenancy/internal/pgtest"
+	"github.com/nself/tenancy/internal/token"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -108,6 +113,50 @@ func TestServeRefusesARoleThatRowSecurityDoesNotBind(t *testing.T) {
 	err = run(t.Context(), []string{"serve"}, settings(db.URL("nself_app"), freePort(t)), io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "nself_tenant") {
 		t.Errorf("as nself_app: %v", err)
+	}
+}
+
+func TestServeRefusesAnotherEncryptionKeyThanTheDatabases(t *testing.T) {
+	db := pgtest.Database(t)
+	minter, err := token.New(token.Config{Algorithm: "ES256", EncryptionKey: bytes.Repeat([]byte{9}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := minter.EnsureKey(t.Context(), db.Pool(t, "nself_server")); err != nil {
+		t.Fatal(err)
+	}
+	err = run(t.Context(), []string{"serve"}, settings(db.URL("nself_server"), freePort(t)), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "NSELF_ENCRYPTION_KEY") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAServerAheadOfItsSchemaIsNotReadyAndTellsStrangersLittle(t *testing.T) {
+	db := pgtest.Database(t)
+	load := settings(db.URL("nself_server"), freePort(t))
+	values, err := config.Load[config.Server](load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := app.New(t.Context(), values, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.DB.Close()
+	ready := func() (int, string) {
+		w := httptest.NewRecorder()
+		server.Router.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		return w.Code, w.Body.String()
+	}
+	if _, err := db.Superuser(t).Exec(t.Context(), `DELETE FROM nself.schema_migrations WHERE version = (SELECT max(version) FROM nself.schema_migrations)`); err != nil {
+		t.Fatal(err)
+	}
+	if code, text := ready(); code != http.StatusServiceUnavailable || !strings.Contains(text, "1 pending") {
+		t.Errorf("with a migration pending: %d %s", code, text)
+	}
+	server.DB.Close()
+	if code, text := ready(); code != http.StatusServiceUnavailable || strings.Contains(text, "nself_server") || strings.Contains(text, "closed pool") {
+		t.Errorf("without a database: %d %s", code, text)
 	}
 }
 

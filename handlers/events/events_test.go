@@ -32,7 +32,10 @@ type house struct {
 
 func newHouse(t *testing.T) house {
 	t.Helper()
-	db := pgtest.Database(t).Pool(t, "nself_server")
+	return houseOver(pgtest.Database(t).Pool(t, "nself_server"))
+}
+
+func houseOver(db *pgxpool.Pool) house {
 	return house{db: db, router: handlers.New(handlers.Config{
 		DB: db, WebhookSecrets: []string{secret}, MaxBodyBytes: 1 << 20, RequestTimeout: 10 * time.Second,
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
@@ -120,6 +123,20 @@ func TestASuspensionEndsTheTenantsSessionsOnceHoweverOftenItIsDelivered(t *testi
 	}
 }
 
+func TestADeletionEndsTheTenantsSessionsAndAnotherTablesEventDoesNot(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	h.openSession(t, team)
+	deleted := fmt.Sprintf(`{"id":%q,"status":"deleted","deleted_at":%q}`, team.ID, time.Now().Add(time.Second).Format(time.RFC3339Nano))
+	foreign := strings.Replace(statusEvent(uuid.NewString(), "UPDATE", deleted), `"schema":"tenants"`, `"schema":"public"`, 1)
+	if got := outcome(t, h.deliver(foreign)); got != "parked" || h.count(t, endedSQL, team.ID) != 0 {
+		t.Errorf("an event of another table: %s, %d sessions ended", got, h.count(t, endedSQL, team.ID))
+	}
+	if got := outcome(t, h.deliver(statusEvent(uuid.NewString(), "UPDATE", deleted))); got != "done" || h.count(t, endedSQL, team.ID) != 1 {
+		t.Errorf("a deletion: %s, %d sessions ended", got, h.count(t, endedSQL, team.ID))
+	}
+}
+
 func TestALateEventLeavesSessionsOpenedSince(t *testing.T) {
 	h := newHouse(t)
 	team := pgtest.NewTeam(t, h.db)
@@ -191,8 +208,12 @@ func TestAnOutageAsksForAnotherDelivery(t *testing.T) {
 	h := newHouse(t)
 	team := pgtest.NewTeam(t, h.db)
 	body := statusEvent(uuid.NewString(), "UPDATE", suspended(team, time.Now()))
-	h.db.Close()
-	if w := h.deliver(body); w.Code < 500 || w.Header().Get("Retry-After") != "" {
+	nowhere, err := pgxpool.New(t.Context(), "postgres://nself_server@127.0.0.1:1/nself")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nowhere.Close()
+	if w := houseOver(nowhere).deliver(body); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nself/tenancy/internal/config"
+	"github.com/nself/tenancy/internal/tenant"
 )
 
 var good = map[string]string{
@@ -53,6 +54,22 @@ func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "short\n") {
 		t.Errorf("a secret is quoted:\n%v", err)
+	}
+}
+
+func TestOneFaultAtATimeIsFaultEnough(t *testing.T) {
+	for name, value := range map[string]string{
+		"NSELF_WEBHOOK_SECRET": "one-secret-of-a-length,two-secret-of-a-length,three-secret-of-a-length", "TENANT_SCHEMA_PREFIX": "pg_tenant_", "BASE_DOMAIN": "-a.example",
+	} {
+		if _, err := config.Load[config.Server](with(map[string]string{name: value})); err == nil || !strings.HasPrefix(err.Error(), name+" ") {
+			t.Errorf("%s=%s: %v", name, value, err)
+		}
+	}
+	for value, first := range map[string]tenant.Strategy{"rls": tenant.RLS, "schema": tenant.Schema, "hybrid": tenant.RLS} {
+		s, err := config.Load[config.Server](with(map[string]string{"TENANT_STRATEGY": value}))
+		if err != nil || s.TenantDefaults().Strategies[0] != first {
+			t.Errorf("%s: %v, %v", value, s.TenantDefaults(), err)
+		}
 	}
 }
 

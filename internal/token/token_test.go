@@ -16,6 +16,7 @@ import (
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/token"
 )
 
@@ -156,6 +157,53 @@ func TestAWrongEncryptionKeyIsFoundAtStart(t *testing.T) {
 	}
 	if bytes.Contains(sealed, []byte{0x2b, 0x81, 0x04}) || bytes.Contains(sealed, []byte{0x2a, 0x86, 0x48, 0xce, 0x3d}) {
 		t.Error("the private key lies open in the database")
+	}
+}
+
+func TestARetiredKeySignsNoMoreAndIsPublishedUntilItsTime(t *testing.T) {
+	under := pgtest.Database(t)
+	db := under.Pool(t, "nself_server")
+	minter := newMinter(t, "ES256", 1)
+	if err := minter.EnsureKey(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	for retired, published := range map[string]int{"now() + interval '1 hour'": 1, "now() - interval '1 second'": 0} {
+		if _, err := db.Exec(t.Context(), `UPDATE auth.signing_keys SET retired_at = `+retired); err != nil {
+			t.Fatal(err)
+		}
+		text, err := token.JWKS(t.Context(), db)
+		if err != nil || strings.Count(string(text), `"kid"`) != published {
+			t.Errorf("retired %s: %s, %v", retired, text, err)
+		}
+		holder := token.Holder{User: pgtest.User(t, db)}
+		if _, err := minter.MintForOperator(t.Context(), db, pgtest.Operator, holder); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("retired %s: it still signs, or says %v", retired, err)
+		}
+	}
+}
+
+func TestTheClaimListsOnlyTenantsInService(t *testing.T) {
+	db := pgtest.Database(t).Pool(t, "nself_server")
+	minter := newMinter(t, "ES256", 1)
+	if err := minter.EnsureKey(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	team, other := pgtest.NewTeam(t, db), pgtest.NewTeam(t, db)
+	inOther := pgtest.Operator
+	inOther.Tenant = other.ID
+	if _, err := member.Add(t.Context(), db, inOther, team.Owner, member.Guest); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tenant.Suspend(t.Context(), db, inOther, ""); err != nil {
+		t.Fatal(err)
+	}
+	minted, err := minter.Switch(t.Context(), db, team.As(member.Owner), team.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasura := verify(t, db, minted.Signed)["https://hasura.io/jwt/claims"].(map[string]any)
+	if hasura["x-hasura-tenant-ids"] != "{"+team.ID.String()+"}" {
+		t.Errorf("tenant ids %v", hasura["x-hasura-tenant-ids"])
 	}
 }
 
