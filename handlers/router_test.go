@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nself/tenancy/handlers"
@@ -64,6 +65,35 @@ func TestEveryLogLineSaysWhoseRequestItWas(t *testing.T) {
 		if line[name] != want {
 			t.Errorf("%s is %v, want %v", name, line[name], want)
 		}
+	}
+}
+
+func TestAnOutageIsLoggedWithItsCauseAndB3sTraceAndHealthIsNot(t *testing.T) {
+	var logs bytes.Buffer
+	nowhere, err := pgxpool.New(t.Context(), "postgres://nself_server@127.0.0.1:1/nself")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nowhere.Close()
+	router := handlers.New(handlers.Config{
+		DB: nowhere, WebhookSecrets: []string{secret}, MaxBodyBytes: 1 << 20, RequestTimeout: time.Second,
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(&logs, nil)),
+	})
+	r := httptest.NewRequest(http.MethodGet, "/.well-known/jwks.json", nil)
+	r.Header.Set("X-B3-TraceId", "463ac35c9f6413ad48485a3953bb6124")
+	w := httptest.NewRecorder()
+	router.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "127.0.0.1") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	var line map[string]any
+	if err := json.Unmarshal(logs.Bytes(), &line); err != nil {
+		t.Fatalf("%v in %s", err, logs.String())
+	}
+	cause, _ := line["error"].(string)
+	if line["level"] != "ERROR" || line["trace_id"] != "463ac35c9f6413ad48485a3953bb6124" || line["fault"] != "unavailable" || !strings.Contains(cause, "127.0.0.1") {
+		t.Errorf("logged %s", logs.String())
 	}
 }
 
