@@ -151,12 +151,21 @@ func TestAWrongEncryptionKeyIsFoundAtStart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "NSELF_ENCRYPTION_KEY") {
 		t.Errorf("%v", err)
 	}
+	if err := newMinter(t, "ES256", 1).EnsureKey(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
 	var sealed []byte
 	if err := db.QueryRow(t.Context(), `SELECT private_key FROM auth.signing_keys`).Scan(&sealed); err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Contains(sealed, []byte{0x2b, 0x81, 0x04}) || bytes.Contains(sealed, []byte{0x2a, 0x86, 0x48, 0xce, 0x3d}) {
 		t.Error("the private key lies open in the database")
+	}
+	if _, err := db.Exec(t.Context(), `UPDATE auth.signing_keys SET kid = 'another'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := newMinter(t, "ES256", 1).EnsureKey(t.Context(), db); err == nil {
+		t.Error("a key put in another's place opens")
 	}
 }
 
@@ -215,7 +224,9 @@ func TestAStrangerGetsNoToken(t *testing.T) {
 	if _, err := minter.Switch(t.Context(), db, stranger, team.ID); !fault.Is(err, fault.NotFound) {
 		t.Errorf("%v", err)
 	}
-	if _, err := token.New(token.Config{EncryptionKey: []byte("short")}); err == nil {
-		t.Error("a short encryption key was taken")
+	for _, bytes := range []int{0, 5, 16, 24, 33} {
+		if _, err := token.New(token.Config{EncryptionKey: make([]byte, bytes)}); err == nil {
+			t.Errorf("an encryption key of %d bytes was taken", bytes)
+		}
 	}
 }
