@@ -161,6 +161,7 @@ func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Sessio
 	return s, pg.EnterTenant(ctx, tx, s)
 }
 
+// enterUser holds the caller to the tenant of the session, if it names one, and leaves it.
 func enterUser(ctx context.Context, tx pgx.Tx, c call, in any) (session.Session, error) {
 	if s := c.session; !s.IsOperator() && !s.Tenant.IsZero() {
 		if err := member.Admit(ctx, tx, s); err != nil {
