@@ -1,5 +1,5 @@
-// Package hasura embeds what Hasura is given: its metadata directory and the
-// migrations, both in the layout of Hasura's own CLI.
+// Package hasura embeds what Hasura and Postgres are given: the metadata directory and the
+// migrations, both in the layout of Hasura's own CLI, and the list of tenant tables.
 package hasura
 
 import "embed"
@@ -13,3 +13,8 @@ var Metadata embed.FS
 //
 //go:embed migrations/default
 var Migrations embed.FS
+
+// TenantTables is the declared list of tenant tables, from which come both walls.
+//
+//go:embed tenant_tables.yaml
+var TenantTables []byte

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/nself/tenancy/internal/metadata"
 )
 
 // defaults are the values Hasura leaves out when it exports, or writes out though they
@@ -39,7 +41,7 @@ func encoded(value any) string {
 func canonical(key string, value any) any {
 	switch key {
 	case "filter", "check":
-		return condition(value)
+		return metadata.Condition(value)
 	case "set":
 		return value // presets: a null in it is a value
 	}
@@ -95,45 +97,4 @@ func empty(value any) bool {
 
 func sortEncoded(items []any) {
 	slices.SortFunc(items, func(a, b any) int { return cmp.Compare(encoded(a), encoded(b)) })
-}
-
-// condition spells a permission's boolean expression as one conjunction. Hasura turns
-// {"_and": [{"a": …}, {"b": …}]} into {"a": …, "b": …} when it exports.
-func condition(value any) any {
-	object, ok := value.(map[string]any)
-	if !ok {
-		return value
-	}
-	terms := conjuncts(object)
-	sortEncoded(terms)
-	if len(terms) == 1 {
-		return terms[0]
-	}
-	return map[string]any{"_and": terms}
-}
-
-func conjuncts(object map[string]any) []any {
-	terms := []any{}
-	for key, value := range object {
-		switch key {
-		case "_and", "$and":
-			for _, item := range objects(value) {
-				terms = append(terms, conjuncts(item)...)
-			}
-		case "_or", "$or":
-			options := []any{}
-			for _, item := range objects(value) {
-				options = append(options, condition(item))
-			}
-			sortEncoded(options)
-			terms = append(terms, map[string]any{"_or": options})
-		case "_exists", "$exists":
-			exists, _ := value.(map[string]any)
-			terms = append(terms, map[string]any{"_exists": map[string]any{
-				"_table": tableName(exists["_table"]), "_where": condition(exists["_where"])}})
-		default:
-			terms = append(terms, map[string]any{key: condition(value)})
-		}
-	}
-	return terms
 }

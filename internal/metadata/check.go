@@ -21,7 +21,7 @@ func checkTable(file string, table Table) error {
 		return fmt.Errorf("%s: table must name a schema and a name", file)
 	}
 	where := table.Table.Schema + "." + table.Table.Name
-	faults := []error{checkRelationships(file, where, table)}
+	faults := []error{checkRelationships(file, where, table), checkComputedFields(file, where, table)}
 	faults = append(faults,
 		checkRoles(file, where+" select_permissions", table.SelectPermissions),
 		checkRoles(file, where+" insert_permissions", table.InsertPermissions),

@@ -19,6 +19,37 @@ func (c *Columns) UnmarshalYAML(node *yaml.Node) error {
 	return node.Decode(&c.Names)
 }
 
+// UnmarshalYAML accepts {schema, name}, or a bare name, which is of the schema public.
+func (n *TableName) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!str" {
+		*n = TableName{Schema: "public", Name: node.Value}
+		return nil
+	}
+	for i := 0; i+1 < len(node.Content) && node.Kind == yaml.MappingNode; i += 2 {
+		if key := node.Content[i].Value; key != "schema" && key != "name" {
+			return fmt.Errorf("line %d: a table or function has a schema and a name, not %q", node.Line, key)
+		}
+	}
+	type plain TableName
+	return node.Decode((*plain)(n))
+}
+
+// UnmarshalYAML accepts a name, or {name, comment}.
+func (c *CustomName) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		return node.Decode((*string)(c))
+	}
+	var form struct {
+		Name    string `yaml:"name"`
+		Comment string `yaml:"comment"`
+	}
+	if err := node.Decode(&form); err != nil {
+		return err
+	}
+	*c = CustomName(form.Name)
+	return nil
+}
+
 // Has reports whether the column is opened.
 func (c Columns) Has(column string) bool {
 	if c.All {

@@ -14,11 +14,12 @@ import (
 // error joins every fault found, each naming its file.
 func Load(fsys fs.FS) (*Metadata, error) {
 	r := newReader(fsys)
+	loaded := &Metadata{}
 	document, documentErr := readPassedOn(r)
-	tables, sources, tablesErr := readSources(r)
+	sources, sourcesErr := loaded.readSources(r)
 	sdl, types, sdlErr := readSDL(fsys)
 	file, plain, yamlErr := readActionsYAML(r)
-	if err := errors.Join(documentErr, tablesErr, sdlErr, yamlErr); err != nil {
+	if err := errors.Join(documentErr, sourcesErr, sdlErr, yamlErr, loaded.readRoles(r), loaded.readRemoteSchemas(r)); err != nil {
 		return nil, err
 	}
 	document["sources"] = sources
@@ -35,62 +36,105 @@ func Load(fsys fs.FS) (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Metadata{Tables: tables, Actions: sdl, CustomTypes: types, JSON: text}, nil
+	loaded.Actions, loaded.CustomTypes, loaded.JSON = sdl, types, text
+	return loaded, nil
 }
 
-// readSources returns the tables of the source named "default", and every source in
-// plain form.
-func readSources(r *reader) ([]Table, any, error) {
+// readSources adds the tables and functions of the source named "default", and returns
+// every source in plain form.
+func (m *Metadata) readSources(r *reader) (any, error) {
 	root, err := r.read(databasesFile)
 	if root == nil {
-		return nil, []any{}, err
+		return []any{}, err
 	}
 	faults := []error{err}
 	plain, err := plainOf(root)
 	if err != nil {
 		faults = append(faults, fmt.Errorf("%s: %w", databasesFile, err))
 	}
-	var tables []Table
 	for _, source := range root.Content {
-		if name := child(source, "name"); name == nil || name.Value != "default" {
+		m.Sources = append(m.Sources, sourceOf(source))
+		if m.Sources[len(m.Sources)-1].Name != defaultSource {
 			continue
 		}
-		list := child(source, "tables")
-		if list == nil {
-			continue
-		}
-		for _, node := range list.Content {
-			if node.Tag == brokenTag {
-				continue // reported above
-			}
-			table, err := readTable(r, node, list)
-			if err != nil {
-				faults = append(faults, err)
-				continue
-			}
-			tables = append(tables, table)
-		}
+		tables, tablesErr := readList(r, child(source, "tables"), readTable)
+		functions, functionsErr := readList(r, child(source, "functions"), readFunction)
+		m.Tables, m.Functions = append(m.Tables, tables...), append(m.Functions, functions...)
+		faults = append(faults, tablesErr, functionsErr)
 	}
-	return tables, plain, errors.Join(append(faults, duplicateTables(tables))...)
+	return plain, errors.Join(append(faults, duplicateTables(m.Tables), duplicateFunctions(m.Functions))...)
 }
 
-func readTable(r *reader, node, list *yaml.Node) (Table, error) {
+func sourceOf(node *yaml.Node) Source {
+	source := Source{}
+	for key, into := range map[string]*string{"name": &source.Name, "kind": &source.Kind} {
+		if value := child(node, key); value != nil {
+			*into = value.Value
+		}
+	}
+	if tables := child(node, "tables"); tables != nil {
+		source.Tables = len(tables.Content)
+	}
+	return source
+}
+
+// readList reads each entry of a list that need not be there. A broken include was
+// reported where it was met.
+func readList[T any](r *reader, list *yaml.Node, read func(r *reader, node *yaml.Node, file string) (T, error)) ([]T, error) {
+	if list == nil {
+		return nil, nil
+	}
+	var entries []T
+	var faults []error
+	for _, node := range list.Content {
+		if node.Tag == brokenTag {
+			continue
+		}
+		entry, err := read(r, node, r.fileOf(list, node))
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		entries = append(entries, entry)
+	}
+	return entries, errors.Join(faults...)
+}
+
+// fileOf returns the file of the innermost of the nodes that has one.
+func (r *reader) fileOf(nodes ...*yaml.Node) string {
 	file := databasesFile
-	for _, origin := range []*yaml.Node{list, node} {
-		if own, ok := r.origin[origin]; ok {
+	for _, node := range nodes {
+		if own, ok := r.origin[node]; ok {
 			file = own
 		}
 	}
+	return file
+}
+
+func readTable(r *reader, node *yaml.Node, file string) (Table, error) {
 	var table Table
 	if err := r.strict(node, file, "table", &table); err != nil {
 		return table, err
 	}
-	for i := range table.EventTriggers {
-		if table.EventTriggers[i].RetryConf.TimeoutSec == 0 {
-			table.EventTriggers[i].RetryConf.TimeoutSec = defaultEventTimeout
+	table.setDefaults()
+	return table, checkTable(file, table)
+}
+
+// setDefaults puts in what Hasura takes where metadata says nothing.
+func (t *Table) setDefaults() {
+	for i := range t.EventTriggers {
+		if t.EventTriggers[i].RetryConf.TimeoutSec == 0 {
+			t.EventTriggers[i].RetryConf.TimeoutSec = defaultEventTimeout
 		}
 	}
-	return table, checkTable(file, table)
+}
+
+func readFunction(r *reader, node *yaml.Node, file string) (Function, error) {
+	var function Function
+	if err := r.strict(node, file, "function", &function); err != nil {
+		return function, err
+	}
+	return function, checkFunction(file, function)
 }
 
 // child returns the value of a mapping's key, or nil.

@@ -156,7 +156,7 @@ func TestFaultsAreReportedTogetherWithTheirFiles(t *testing.T) {
 		"version.yaml":       "release: 3\n",
 		"cron_triggers.yaml": "a: [\n",
 		dir + "tables.yaml":  "- !include shop_orders.yaml\n- !include shop_lines.yaml\n- \"!include nowhere.yaml\"\n",
-		dir + "shop_lines.yaml": "table: {schema: shop, name: lines}\nis_enum: true\n" +
+		dir + "shop_lines.yaml": "table: {schema: shop, name: lines}\nis_enums: true\n" +
 			"select_permissions:\n- role: clerk\n  permission:\n    colums: [id]\n    filter: {}\n",
 		dir + "shop_orders.yaml": "table: {schema: shop, name: orders}\nselect_permissions:\n" +
 			"- role: clerk\n  permission: {columns: 7, filter: {}, limit: many}\n",
@@ -169,7 +169,7 @@ func TestFaultsAreReportedTogetherWithTheirFiles(t *testing.T) {
 		"version.yaml: must hold version: 3",
 		"cron_triggers.yaml: ",
 		dir + "nowhere.yaml",
-		dir + `shop_lines.yaml:2: table: unknown key "is_enum"`,
+		dir + `shop_lines.yaml:2: table: unknown key "is_enums"`,
 		dir + `shop_lines.yaml:6: table.select_permissions[0].permission: unknown key "colums"`,
 		dir + `shop_orders.yaml: table: line 4: columns must be`,
 		"actions.graphql:1: Hasura's custom types know no union (Either)",

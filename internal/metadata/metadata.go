@@ -7,13 +7,22 @@ package metadata
 
 import "encoding/json"
 
-// Metadata is one parsed metadata directory: the part of Hasura's MetadataV3 that
-// this project uses. Load returns it; JSON carries the whole document.
+// Metadata is Hasura's metadata: the part of MetadataV3 that this project uses. Load
+// reads it from a directory, strictly; FromDocument from what an engine exports,
+// leniently. JSON carries the whole document.
 type Metadata struct {
-	Tables      []Table     // of the source named "default", in file order
-	Actions     []Action    // actions.graphql joined with actions.yaml, in SDL order
-	CustomTypes CustomTypes // every other type of actions.graphql
-	JSON        json.RawMessage
+	Tables         []Table     // of the source named "default", in file order
+	Functions      []Function  // of the source named "default", in file order
+	Sources        []Source    // every source, "default" among them
+	Actions        []Action    // in the order of the SDL, or of the document
+	CustomTypes    CustomTypes // of actions
+	InheritedRoles []InheritedRole
+	RemoteSchemas  []RemoteSchema
+	// Unread lists what FromDocument could not read, as "where: why". Whoever judges
+	// metadata must tell of it: what was not read was not judged. Load leaves it nil,
+	// as all of this is an error to it.
+	Unread []string
+	JSON   json.RawMessage
 }
 
 // TableName is a schema-qualified table as metadata writes it.
@@ -22,12 +31,20 @@ type TableName struct {
 	Name   string `yaml:"name" json:"name"`
 }
 
+// String returns "schema.name", unquoted, for people.
+func (n TableName) String() string { return n.Schema + "." + n.Name }
+
 // Table is one tracked table with everything Hasura may do with it.
 type Table struct {
-	Table               TableName            `yaml:"table"`
+	Table TableName `yaml:"table"`
+	// IsEnum makes the rows of the table the values of a GraphQL enum, told to every
+	// role that sees a column which refers to it.
+	IsEnum              bool                 `yaml:"is_enum"`
 	Configuration       TableConfiguration   `yaml:"configuration"`
 	ObjectRelationships []Relationship       `yaml:"object_relationships"`
 	ArrayRelationships  []Relationship       `yaml:"array_relationships"`
+	RemoteRelationships []RemoteRelationship `yaml:"remote_relationships"`
+	ComputedFields      []ComputedField      `yaml:"computed_fields"`
 	SelectPermissions   []Permission[Select] `yaml:"select_permissions"`
 	InsertPermissions   []Permission[Insert] `yaml:"insert_permissions"`
 	UpdatePermissions   []Permission[Update] `yaml:"update_permissions"`
@@ -35,46 +52,11 @@ type Table struct {
 	EventTriggers       []EventTrigger       `yaml:"event_triggers"`
 }
 
-// TableConfiguration renames a table in GraphQL. With CustomName "tenants" the root
-// fields are tenants, tenants_by_pk, tenants_aggregate, insert_tenants and so on.
-// An empty CustomName means Hasura's default: the table's name, prefixed with its
-// schema where that is not public.
-type TableConfiguration struct {
-	CustomName string `yaml:"custom_name"`
-	Comment    string `yaml:"comment"`
-}
-
-// Relationship joins a table to another by foreign key or by a column mapping.
-type Relationship struct {
-	Name  string            `yaml:"name"`
-	Using RelationshipUsing `yaml:"using"`
-}
-
-// RelationshipUsing holds exactly one of its fields. ForeignKeyConstraintOn is a
-// column or a list of columns of the own table (object), or {table, column(s)}
-// (array, and object one-to-one).
-type RelationshipUsing struct {
-	ForeignKeyConstraintOn *ForeignKeyOn       `yaml:"foreign_key_constraint_on"`
-	Manual                 *ManualRelationship `yaml:"manual_configuration"`
-}
-
-// ForeignKeyOn names the columns of a foreign key. Table is nil where they are
-// columns of the table that declares the relationship.
-type ForeignKeyOn struct {
-	Table   *TableName
-	Columns []string
-}
-
-// ManualRelationship joins by equality of the mapped columns (own → remote).
-type ManualRelationship struct {
-	RemoteTable   TableName         `yaml:"remote_table"`
-	ColumnMapping map[string]string `yaml:"column_mapping"`
-}
-
 // Permission is one role's right of one kind on one table.
 type Permission[T any] struct {
 	Role       string `yaml:"role"`
 	Permission T      `yaml:"permission"`
+	Comment    string `yaml:"comment"`
 }
 
 // RoleName returns the role, whatever the kind of right.
@@ -97,6 +79,15 @@ type Select struct {
 	Filter            BoolExp `yaml:"filter"`
 	Limit             *int    `yaml:"limit"`
 	AllowAggregations bool    `yaml:"allow_aggregations"`
+	// ComputedFields are the scalar computed fields that the role may read. Those of
+	// SETOF a table need no mention: the permission on that table opens them.
+	ComputedFields []string `yaml:"computed_fields"`
+	// QueryRootFields are the root fields of the table that the role has: select,
+	// select_by_pk, select_aggregate. nil: all that the permission allows; empty: none,
+	// and the table is read through relationships only.
+	QueryRootFields []string `yaml:"query_root_fields"`
+	// SubscriptionRootFields is the same for subscriptions, and select_stream.
+	SubscriptionRootFields []string `yaml:"subscription_root_fields"`
 }
 
 // Insert is a role's right to insert; Set holds presets (a literal, or a session
@@ -180,9 +171,9 @@ type Action struct {
 
 // Argument is one argument of an action or field of a custom type.
 type Argument struct {
-	Name        string
-	Type        string // a GraphQL type, such as "String!" or "uuid"
-	Description string
+	Name        string `yaml:"name"`
+	Type        string `yaml:"type"` // of GraphQL, such as "String!" or "uuid"
+	Description string `yaml:"description"`
 }
 
 // CustomTypes are the types that actions use, in SDL order.
@@ -195,16 +186,16 @@ type CustomTypes struct {
 
 // CustomScalar is a scalar of the project's own: any JSON value passes.
 type CustomScalar struct {
-	Name        string
-	Description string
+	Name        string `yaml:"name"`
+	Description string `yaml:"description"`
 }
 
 // CustomType is an object or input object.
 type CustomType struct {
-	Name          string
-	Description   string
-	Fields        []Argument
-	Relationships []TypeRelationship // of an object, to tracked tables
+	Name          string             `yaml:"name"`
+	Description   string             `yaml:"description"`
+	Fields        []Argument         `yaml:"fields"`
+	Relationships []TypeRelationship `yaml:"relationships"` // of an object, to tracked tables
 }
 
 // TypeRelationship joins an action's output object to a tracked table by equality of
@@ -219,13 +210,13 @@ type TypeRelationship struct {
 
 // CustomEnum is an enumeration of an action's arguments or output.
 type CustomEnum struct {
-	Name        string
-	Description string
-	Values      []EnumValue
+	Name        string      `yaml:"name"`
+	Description string      `yaml:"description"`
+	Values      []EnumValue `yaml:"values"`
 }
 
 // EnumValue is one value of a CustomEnum.
 type EnumValue struct {
-	Value       string
-	Description string
+	Value       string `yaml:"value"`
+	Description string `yaml:"description"`
 }

@@ -49,6 +49,12 @@ func (r *reader) unknownKeys(node *yaml.Node, t reflect.Type, file, where string
 			faults = append(faults, r.unknownKeys(item, t.Elem(), file, fmt.Sprintf("%s[%d]", where, i))...)
 		}
 		return faults
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
+		var faults []error
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			faults = append(faults, r.unknownKeys(node.Content[i+1], t.Elem(), file, where+"."+node.Content[i].Value)...)
+		}
+		return faults
 	}
 	return nil
 }

@@ -1,0 +1,133 @@
+package isolation
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nself/tenancy/internal/metadata"
+	"github.com/nself/tenancy/internal/pg"
+)
+
+// Difference is one place where the database or Hasura's metadata and the declared list
+// do not say the same.
+type Difference struct {
+	Where   string `json:"where"` // "database", "metadata" or "registry" (the list's copy in the database)
+	Table   Name   `json:"table"`
+	Lacks   string `json:"lacks,omitempty"`   // what the list says and the place does not
+	Exceeds string `json:"exceeds,omitempty"` // what the place says and the list does not
+}
+
+// String says where they differ and how.
+func (d Difference) String() string {
+	if d.Lacks != "" {
+		return fmt.Sprintf("%s: %s lacks: %s", d.Where, d.Table, d.Lacks)
+	}
+	return fmt.Sprintf("%s: %s has, and the list has not: %s", d.Where, d.Table, d.Exceeds)
+}
+
+// undeclared is what is wrong with a table that the list does not name.
+const undeclared = "rows of tenants, as it seems: declare it, or nself tenant protect it"
+
+// Differences compares the list with the database and the metadata in every direction. No
+// differences mean that both walls stand as declared. Nil metadata is not compared.
+func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metadata) ([]Difference, error) {
+	found, err := l.ofDatabase(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	registered, err := l.ofRegistry(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, registered...)
+	if tracked != nil {
+		found = append(found, l.ofMetadata(tracked)...)
+	}
+	slices.SortFunc(found, func(a, b Difference) int { return cmp.Compare(a.String(), b.String()) })
+	return found, nil
+}
+
+func (l List) ofDatabase(ctx context.Context, db pg.DB) ([]Difference, error) {
+	facts, err := l.catalogFacts(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	var found []Difference
+	for _, t := range l {
+		have, exists := facts[t.Name]
+		if !exists {
+			found = append(found, Difference{Where: "database", Table: t.Name, Lacks: "the table itself"})
+			continue
+		}
+		found = append(found, compare("database", t.Name, append(t.databaseFacts(), "exists"), have)...)
+		delete(facts, t.Name)
+	}
+	for name := range facts {
+		found = append(found, Difference{Where: "database", Table: name, Exceeds: undeclared})
+	}
+	return found, nil
+}
+
+func (l List) ofRegistry(ctx context.Context, db pg.DB) ([]Difference, error) {
+	registered, err := Registered(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	var found []Difference
+	for _, t := range l {
+		have, exists := registered.Find(t.Name)
+		switch {
+		case !exists:
+			found = append(found, Difference{Where: "registry", Table: t.Name, Lacks: "its declaration"})
+		case canonicalDeclaration(have) != canonicalDeclaration(t):
+			found = append(found, Difference{Where: "registry", Table: t.Name, Exceeds: canonicalDeclaration(have)})
+		}
+	}
+	for _, t := range registered {
+		if _, exists := l.Find(t.Name); !exists {
+			found = append(found, Difference{Where: "registry", Table: t.Name, Exceeds: "its declaration"})
+		}
+	}
+	return found, nil
+}
+
+func (l List) ofMetadata(tracked *metadata.Metadata) []Difference {
+	entries := map[Name]metadata.Table{}
+	for _, entry := range tracked.Tables {
+		entries[Name(entry.Table)] = entry
+	}
+	var found []Difference
+	for _, t := range l {
+		entry, exists := entries[t.Name]
+		switch {
+		case exists:
+			found = append(found, compare("metadata", t.Name, permissionFacts(t.Tracked(entry)), permissionFacts(entry))...)
+		case len(t.Permissions) > 0:
+			found = append(found, Difference{Where: "metadata", Table: t.Name, Lacks: "the table itself: it is not tracked"})
+		}
+		delete(entries, t.Name)
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(entries), func(a, b Name) int { return cmp.Compare(a.String(), b.String()) }) {
+		found = append(found, Difference{Where: "metadata", Table: name, Exceeds: "the table itself: it is tracked and not declared"})
+	}
+	return found
+}
+
+// compare tells what is missing from have, and what it has beyond want.
+func compare(where string, table Name, want, have []string) []Difference {
+	var found []Difference
+	for _, fact := range want {
+		if !slices.Contains(have, fact) {
+			found = append(found, Difference{Where: where, Table: table, Lacks: fact})
+		}
+	}
+	for _, fact := range have {
+		if !slices.Contains(want, fact) {
+			found = append(found, Difference{Where: where, Table: table, Exceeds: fact})
+		}
+	}
+	return found
+}

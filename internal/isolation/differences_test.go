@@ -1,0 +1,113 @@
+package isolation_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/isolation"
+	"github.com/nself/tenancy/internal/pgtest"
+)
+
+// ours is the list of this project.
+func ours(t *testing.T) isolation.List {
+	t.Helper()
+	list, err := isolation.Ours()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// Each statement moves one stone of the wall; the difference must tell which.
+func TestADatabaseThatLeavesTheListIsTold(t *testing.T) {
+	const settings = "tenants.tenant_settings"
+	tests := []struct{ statement, want string }{
+		{"ALTER TABLE tenants.tenant_settings DISABLE ROW LEVEL SECURITY", settings + " lacks: row-level security is enabled"},
+		{"ALTER TABLE tenants.tenant_settings NO FORCE ROW LEVEL SECURITY", settings + " lacks: row-level security is forced"},
+		{"ALTER TABLE tenants.tenant_settings OWNER TO nself_app", settings + " has, and the list has not: is owned by nself_app"},
+		{"DROP POLICY active_tenant ON tenants.tenant_settings", settings + " lacks: policy active_tenant for all to nself_app, nself_tenant"},
+		{"CREATE POLICY open ON tenants.tenant_settings USING (true)", settings + " has, and the list has not: policy open for all to PUBLIC using true"},
+		{"CREATE POLICY strict ON tenants.tenant_settings AS RESTRICTIVE FOR SELECT TO nself_app USING (true)", "policy strict for select (restrictive) to nself_app using true"},
+		{"ALTER POLICY active_tenant ON tenants.tenant_settings USING (tenant_id = tenants.current_tenant_id())", settings + " lacks: policy active_tenant"},
+		{"ALTER POLICY active_tenant ON tenants.tenant_settings WITH CHECK (true)", "check true"},
+		{"ALTER POLICY active_tenant ON tenants.tenant_settings TO nself_app", settings + " lacks: policy active_tenant"},
+		{"GRANT TRUNCATE ON tenants.tenant_settings TO nself_app", settings + " has, and the list has not: nself_app may truncate"},
+		{"GRANT SELECT ON tenants.tenant_settings TO PUBLIC", settings + " has, and the list has not: PUBLIC may select"},
+		{"GRANT SELECT ON tenants.tenant_settings TO nself_app WITH GRANT OPTION", "nself_app may select and grant it"},
+		{"GRANT UPDATE (value) ON tenants.tenant_settings TO nself_app", "nself_app may update the column value"},
+		{"REVOKE SELECT ON tenants.tenant_settings FROM nself_app", settings + " lacks: nself_app may select"},
+		{"DROP TRIGGER tenant_id_is_immutable ON tenants.tenant_settings", settings + " lacks: tenant_id is immutable"},
+		{"ALTER TABLE tenants.tenant_settings DISABLE TRIGGER tenant_id_is_immutable", settings + " lacks: tenant_id is immutable"},
+		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_pkey", settings + " lacks: an index is led by tenant_id"},
+		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_pkey, ALTER tenant_id DROP NOT NULL", settings + " lacks: tenant_id is not null"},
+		{"CREATE UNIQUE INDEX one_key ON tenants.tenant_settings (key)", "the key one_key holds across tenants"},
+		{"ALTER TABLE tenants.tenants DROP CONSTRAINT tenants_slug_key", "tenants.tenants lacks: the key tenants_slug_key holds across tenants"},
+		{"CREATE TABLE public.orders (tenant_id uuid)", "public.orders has, and the list has not: rows of tenants, as it seems"},
+		{"CREATE TABLE public.orders (customer uuid REFERENCES tenants.tenants)", "public.orders has, and the list has not: rows of tenants, as it seems"},
+		{"CREATE TABLE public.orders (id int); ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY", "public.orders has, and the list has not: rows of tenants, as it seems"},
+		{"DELETE FROM nself.tenant_tables WHERE table_name = 'tenant_settings'", "registry: " + settings + " lacks: its declaration"},
+		{"UPDATE nself.tenant_tables SET declaration = declaration || '{\"column\": \"key\"}' WHERE table_name = 'tenant_settings'", "registry: " + settings + " has, and the list has not"},
+		{"SELECT nself.declare_tenant_table('{\"table\": \"crm.x\"}')", "registry: crm.x has, and the list has not: its declaration"},
+	}
+	db := pgtest.Database(t).Superuser(t)
+	for _, test := range tests {
+		t.Run(test.statement, func(t *testing.T) {
+			tx, err := db.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tx.Rollback(t.Context()) }()
+			if told := differences(t, tx); told != "" {
+				t.Fatalf("differs before: %s", told)
+			}
+			execute(t, tx, test.statement)
+			if told := differences(t, tx); !strings.Contains(told, test.want) {
+				t.Errorf("%q is not told in:\n%s", test.want, told)
+			}
+		})
+	}
+}
+
+func differences(t *testing.T, tx pgx.Tx) string {
+	t.Helper()
+	found, err := ours(t).Differences(t.Context(), tx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, d := range found {
+		told = append(told, d.String())
+	}
+	return strings.Join(told, "\n")
+}
+
+func TestAListThatCannotStandIsRefusedWhole(t *testing.T) {
+	_, err := isolation.Parse([]byte(`
+tables:
+  - table: crm.a
+    rows: many
+    grants: {nself_app: [truncate], postgres: [select]}
+    policies: [{name: x, for: all, to: [PUBLIC], using: everyone}]
+    permissions:
+      - {roles: [admin, tenant_member, tenant_member], insert: [tenant_id], aggregations: true}
+      - {roles: [user], select: [id], delete: true}
+  - {table: crm.a, grants: {}}
+  - {table: crm.b, rows: shared, column: id, grants: {}, permissions: [{roles: [tenant_owner], update: [x]}]}
+`))
+	if err == nil {
+		t.Fatal("no fault")
+	}
+	for _, want := range []string{`rows is "many"`, `cannot be granted "truncate"`, `grants to "postgres"`, `for is "all"`, `to "PUBLIC"`, `"everyone" is no bound`,
+		`no token carries the role "admin"`, "tenant_member has two permissions", "tenant_id is preset from the session", "aggregations without select",
+		"the role user has no tenant: its permission needs a where", "the role user has no tenant and writes nothing", "crm.a is declared twice",
+		"a shared table has no tenant column", "a shared table is written by the operator alone"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not told in:\n%v", want, err)
+		}
+	}
+	if _, err := isolation.Parse([]byte("tables:\n  - {table: crm.a, grant: {}}")); err == nil {
+		t.Error("a misspelt key was taken")
+	}
+}

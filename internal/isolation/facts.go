@@ -1,0 +1,128 @@
+package isolation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/pg"
+)
+
+// databaseFacts are what the catalog is to say of the table, a line each, spelled as
+// catalogFactsAllTenantsSQL spells what it does say.
+func (t Table) databaseFacts() []string {
+	facts := []string{"is owned by nself_owner"}
+	for role, privileges := range t.Grants {
+		for _, privilege := range privileges {
+			facts = append(facts, role+" may "+privilege)
+		}
+	}
+	if !t.Walled() {
+		return facts
+	}
+	facts = append(facts, "row-level security is enabled", "row-level security is forced",
+		t.TenantColumn()+" is of type uuid", t.TenantColumn()+" is immutable", "an index is led by "+t.TenantColumn())
+	if t.Nullable == "" {
+		facts = append(facts, t.TenantColumn()+" is not null")
+	}
+	for key := range t.Global {
+		facts = append(facts, "the key "+key+" holds across tenants")
+	}
+	for _, p := range t.AllPolicies() {
+		facts = append(facts, t.policyFact(p))
+	}
+	return facts
+}
+
+func (t Table) policyFact(p Policy) string {
+	command := p.For
+	if command == "" {
+		command = "all"
+	}
+	fact := fmt.Sprintf("policy %s for %s to %s", p.Name, command, strings.Join(slices.Sorted(slices.Values(p.To)), ", "))
+	if p.Using != "" {
+		fact += " using " + t.expression(p.Using)
+	}
+	if p.Check != "" {
+		fact += " check " + t.expression(p.Check)
+	}
+	return strings.ReplaceAll(fact, `"`, "")
+}
+
+// catalogFactsAllTenantsSQL tells what the catalog says of the declared tables, and of every other
+// table that looks like one: it has a tenant_id, a reference to the tenants, or row-level security.
+const catalogFactsAllTenantsSQL = `
+	WITH relation AS (
+	  SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relrowsecurity, c.relforcerowsecurity, c.relowner, c.relacl,
+	         declared.tenant_column, a.attnum, a.atttypid, a.attnotnull
+	  FROM pg_catalog.pg_class c
+	  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	  LEFT JOIN unnest(@schemas::text[], @tables::text[], @columns::text[]) AS declared (schema, name, tenant_column)
+	    ON declared.schema = n.nspname AND declared.name = c.relname
+	  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = declared.tenant_column AND NOT a.attisdropped
+	  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+	    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'hdb_catalog') AND n.nspname !~ '^pg_'
+	    AND (declared.schema IS NOT NULL OR c.relrowsecurity
+	         OR EXISTS (SELECT FROM pg_catalog.pg_attribute o WHERE o.attrelid = c.oid AND o.attname = 'tenant_id' AND NOT o.attisdropped)
+	         OR EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f'
+	                    AND f.confrelid = to_regclass('tenants.tenants')))
+	), fact AS (
+	  SELECT oid, 'exists' AS line FROM relation
+	  UNION ALL SELECT oid, 'row-level security is enabled' FROM relation WHERE relrowsecurity
+	  UNION ALL SELECT oid, 'row-level security is forced' FROM relation WHERE relforcerowsecurity
+	  UNION ALL SELECT oid, 'is owned by ' || pg_get_userbyid(relowner) FROM relation
+	  UNION ALL SELECT oid, tenant_column || ' is of type ' || format_type(atttypid, NULL) FROM relation WHERE attnum IS NOT NULL
+	  UNION ALL SELECT oid, tenant_column || ' is not null' FROM relation WHERE attnotnull
+	  UNION ALL SELECT r.oid, concat_ws(' ', 'policy', p.polname, 'for',
+	      CASE p.polcmd WHEN '*' THEN 'all' WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update' ELSE 'delete' END,
+	      CASE WHEN NOT p.polpermissive THEN '(restrictive)' END, 'to',
+	      (SELECT string_agg(CASE WHEN g.oid = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.oid)::text END, ', ' ORDER BY pg_get_userbyid(g.oid)::text COLLATE "C")
+	       FROM unnest(p.polroles) AS g (oid)),
+	      'using ' || replace(regexp_replace(pg_get_expr(p.polqual, p.polrelid), '\s+', ' ', 'g'), '"', ''),
+	      'check ' || replace(regexp_replace(pg_get_expr(p.polwithcheck, p.polrelid), '\s+', ' ', 'g'), '"', ''))
+	    FROM relation r JOIN pg_catalog.pg_policy p ON p.polrelid = r.oid
+	  UNION ALL SELECT r.oid, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END || ' may ' || lower(g.privilege_type)
+	      || CASE WHEN g.is_grantable THEN ' and grant it' ELSE '' END
+	    FROM relation r, aclexplode(r.relacl) AS g WHERE g.grantee <> r.relowner
+	  UNION ALL SELECT r.oid, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END || ' may ' || lower(g.privilege_type)
+	      || ' the column ' || a.attname
+	    FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid, aclexplode(a.attacl) AS g WHERE g.grantee <> r.relowner
+	  UNION ALL SELECT DISTINCT r.oid, r.tenant_column || ' is immutable'
+	    FROM relation r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid
+	    WHERE t.tgfoid = to_regprocedure('nself.refuse_tenant_change()') AND t.tgenabled = 'O' AND t.tgattr::text = r.attnum::text
+	  UNION ALL SELECT DISTINCT r.oid, 'an index is led by ' || r.tenant_column
+	    FROM relation r JOIN pg_catalog.pg_index i ON i.indrelid = r.oid
+	    WHERE i.indkey[0] = r.attnum AND i.indisvalid AND i.indpred IS NULL
+	  UNION ALL SELECT r.oid, 'the key ' || x.relname || ' holds across tenants'
+	    FROM relation r JOIN pg_catalog.pg_index i ON i.indrelid = r.oid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+	    WHERE i.indisunique AND r.attnum IS NOT NULL AND NOT (r.attnum = ANY (i.indkey::smallint[]))
+	)
+	SELECT r.schema, r.name, f.line FROM relation r JOIN fact f ON f.oid = r.oid`
+
+type catalogFact struct {
+	Schema string
+	Name   string
+	Line   string
+}
+
+// catalogFacts reads what the database says of each declared table, and of each that
+// should be declared.
+func (l List) catalogFacts(ctx context.Context, db pg.DB) (map[Name][]string, error) {
+	var schemas, tables, columns []string
+	for _, t := range l {
+		schemas, tables, columns = append(schemas, t.Name.Schema), append(tables, t.Name.Name), append(columns, t.TenantColumn())
+	}
+	found, err := pg.All[catalogFact](ctx, db, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns})
+	if err != nil {
+		return nil, fmt.Errorf("read the walls from the catalog: %w", err)
+	}
+	facts := map[Name][]string{}
+	for _, f := range found {
+		name := Name{Schema: f.Schema, Name: f.Name}
+		facts[name] = append(facts[name], f.Line)
+	}
+	return facts, nil
+}

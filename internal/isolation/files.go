@@ -1,0 +1,145 @@
+package isolation
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nself/tenancy/internal/metadata"
+)
+
+// Where a Hasura project keeps what Protect writes.
+const (
+	listFile      = "tenant_tables.yaml"
+	migrationsDir = "migrations/default"
+	tablesDir     = "metadata/databases/default/tables"
+	tablesFile    = tablesDir + "/tables.yaml"
+)
+
+// ListIn reads the list of a Hasura project directory. One without the file has none.
+func ListIn(dir string) (List, error) {
+	file, err := readIfAny(filepath.Join(dir, listFile))
+	if err != nil {
+		return nil, err
+	}
+	list, err := Parse(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, listFile), err)
+	}
+	return list, nil
+}
+
+// MetadataIn reads the metadata of a Hasura project directory.
+func MetadataIn(dir string) (*metadata.Metadata, error) {
+	return metadata.Load(os.DirFS(filepath.Join(dir, "metadata")))
+}
+
+// Write puts the files into the Hasura project directory.
+func Write(dir string, files []File) error {
+	for _, f := range files {
+		path := filepath.Join(dir, f.Path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, f.Text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// File is one file of a Hasura project.
+type File struct {
+	Path string // in the project directory
+	Text []byte
+}
+
+// Files are the files of the project directory as the protection makes them: those that
+// are new, and those that change. Files that stay as they are are left out. An empty dir
+// stands for a project without any.
+func (p Protection) Files(dir string, at time.Time) ([]File, error) {
+	migration := p.Migration(at)
+	made := []File{
+		{filepath.Join(migrationsDir, migration.Folder(), "up.sql"), []byte(migration.Up)},
+		{filepath.Join(migrationsDir, migration.Folder(), "down.sql"), []byte(migration.Down)},
+	}
+	list, err := p.edit(dir, listFile, func(file []byte) ([]byte, error) { return Declare(file, p.Tables) })
+	if err != nil {
+		return nil, err
+	}
+	made = append(made, list)
+	for _, entry := range p.Metadata(nil) {
+		path := filepath.Join(tablesDir, entry.Table.Schema+"_"+entry.Table.Name+".yaml")
+		file, err := p.edit(dir, path, func(file []byte) ([]byte, error) { return metadata.WritePermissions(file, entry) })
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, file)
+	}
+	included, err := p.edit(dir, tablesFile, p.include)
+	if err != nil {
+		return nil, err
+	}
+	return changed(dir, append(made, included))
+}
+
+// include adds the tables' files to the list of them.
+func (p Protection) include(file []byte) ([]byte, error) {
+	for _, entry := range p.Metadata(nil) {
+		line := fmt.Sprintf("- \"!include %s_%s.yaml\"\n", entry.Table.Schema, entry.Table.Name)
+		if bytes.Contains(append(file, '\n'), []byte(line)) {
+			continue
+		}
+		file = bytes.TrimSuffix(bytes.TrimSpace(file), []byte("[]"))
+		if len(file) > 0 {
+			file = append(file, '\n')
+		}
+		file = append(file, line...)
+	}
+	return file, nil
+}
+
+func (p Protection) edit(dir, path string, change func([]byte) ([]byte, error)) (File, error) {
+	var file []byte
+	if dir != "" {
+		var err error
+		if file, err = readIfAny(filepath.Join(dir, path)); err != nil {
+			return File{}, err
+		}
+	}
+	text, err := change(bytes.Clone(file))
+	if err != nil {
+		return File{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return File{path, text}, nil
+}
+
+// changed leaves out the files that are there already, word for word.
+func changed(dir string, files []File) ([]File, error) {
+	var kept []File
+	for _, f := range files {
+		if dir != "" {
+			there, err := readIfAny(filepath.Join(dir, f.Path))
+			if err != nil {
+				return nil, err
+			}
+			if bytes.Equal(there, f.Text) {
+				continue
+			}
+		}
+		kept = append(kept, f)
+	}
+	return kept, nil
+}
+
+func readIfAny(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
+}

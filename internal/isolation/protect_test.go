@@ -1,0 +1,183 @@
+package isolation_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/isolation"
+	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/pgtest"
+)
+
+const crm = `
+	CREATE SCHEMA crm;
+	CREATE TABLE crm.countries (code text PRIMARY KEY);
+	CREATE TABLE crm.contacts (
+		id serial PRIMARY KEY,
+		email text UNIQUE,
+		country text REFERENCES crm.countries,
+		name text NOT NULL,
+		size integer GENERATED ALWAYS AS (length(name)) STORED
+	);
+	CREATE UNIQUE INDEX contacts_lower_name ON crm.contacts (lower(name) DESC) WHERE name <> '';
+	CREATE TABLE crm.deals (
+		id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+		contact_id integer REFERENCES crm.contacts ON DELETE SET NULL,
+		parent_id uuid REFERENCES crm.deals ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+		title text NOT NULL
+	)`
+
+var (
+	contacts = isolation.Name{Schema: "crm", Name: "contacts"}
+	deals    = isolation.Name{Schema: "crm", Name: "deals"}
+)
+
+// protected is a database with the tables of crm behind the wall.
+func protected(t *testing.T) (*pgtest.DB, isolation.Protection) {
+	t.Helper()
+	db := pgtest.Database(t)
+	super := db.Superuser(t)
+	execute(t, super, crm)
+	plan, err := isolation.Protect(t.Context(), super, ours(t), []isolation.Name{contacts, deals}, "tenant_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, super, plan.Migration(time.Now()).Up)
+	return db, plan
+}
+
+func execute(t *testing.T, db pg.DB, sql string) {
+	t.Helper()
+	if _, err := db.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%v\n%s", err, sql)
+	}
+}
+
+func TestProtectedTablesDifferInNothingFromTheList(t *testing.T) {
+	db, plan := protected(t)
+	found, err := ours(t).Union(plan.Tables).Differences(t.Context(), db.Pool(t, "nself_owner"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range found {
+		t.Error(d)
+	}
+}
+
+func TestProtectMakesKeysAndReferencesComposite(t *testing.T) {
+	db, _ := protected(t)
+	const definitionsSQL = `SELECT conname || ': ' || pg_get_constraintdef(oid) AS line FROM pg_constraint
+		WHERE conrelid IN ('crm.contacts'::regclass, 'crm.deals'::regclass)
+		UNION SELECT indexrelid::regclass::text || ': ' || pg_get_indexdef(indexrelid) FROM pg_index WHERE indexrelid::regclass::text = 'crm.contacts_lower_name'
+		ORDER BY 1`
+	type row struct{ Line string }
+	rows, err := pg.All[row](t.Context(), db.Superuser(t), definitionsSQL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		got = append(got, r.Line)
+	}
+	want := []string{
+		"contacts_country_fkey: FOREIGN KEY (country) REFERENCES crm.countries(code)",
+		"contacts_email_key: UNIQUE (tenant_id, email)",
+		"contacts_pkey: PRIMARY KEY (tenant_id, id)",
+		"contacts_tenant_id_fkey: FOREIGN KEY (tenant_id) REFERENCES tenants.tenants(id) ON DELETE CASCADE",
+		"crm.contacts_lower_name: CREATE UNIQUE INDEX contacts_lower_name ON crm.contacts USING btree (tenant_id, lower(name) DESC) WHERE (name <> ''::text)",
+		"deals_contact_id_fkey: FOREIGN KEY (tenant_id, contact_id) REFERENCES crm.contacts(tenant_id, id) ON DELETE SET NULL (contact_id)",
+		"deals_parent_id_fkey: FOREIGN KEY (tenant_id, parent_id) REFERENCES crm.deals(tenant_id, id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
+		"deals_pkey: PRIMARY KEY (tenant_id, id)",
+		"deals_tenant_id_fkey: FOREIGN KEY (tenant_id) REFERENCES tenants.tenants(id) ON DELETE CASCADE",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestProtectAgainChangesNothing(t *testing.T) {
+	db, first := protected(t)
+	super := db.Superuser(t)
+	again, err := isolation.Protect(t.Context(), super, ours(t).Union(first.Tables), []isolation.Name{contacts, deals}, "tenant_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(again.Handover) > 0 || strings.Contains(strings.Join(again.Statements, ";"), "CONSTRAINT") {
+		t.Errorf("keys or owners would change: %v %v", again.Handover, again.Statements)
+	}
+	execute(t, super, again.Migration(time.Now()).Up)
+	found, err := ours(t).Union(first.Tables).Differences(t.Context(), super, nil)
+	if err != nil || len(found) > 0 {
+		t.Errorf("differences %v, %v", found, err)
+	}
+}
+
+// inside runs work as nself_app under a tenant's session.
+func inside(t *testing.T, db *pgtest.DB, session string, work func(tx pgx.Tx) error) error {
+	t.Helper()
+	return pg.InTx(context.Background(), db.Pool(t, "nself_app"), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(context.Background(), `SELECT set_config('hasura.user', $1, true)`, session); err != nil {
+			return err
+		}
+		return work(tx)
+	})
+}
+
+func TestAServiceWritesRowsOfItsTenantWithoutNamingIt(t *testing.T) {
+	db, _ := protected(t)
+	team := pgtest.NewTeam(t, db.Pool(t, "nself_server"))
+	err := inside(t, db, team.As("member").Setting(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(context.Background(), `INSERT INTO crm.contacts (name) VALUES ('Ada')`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := pg.Scalar[string](t.Context(), db.Superuser(t), `SELECT tenant_id::text FROM crm.contacts`, nil)
+	if err != nil || owner != team.ID.String() {
+		t.Errorf("the row is of %q, %v", owner, err)
+	}
+}
+
+func TestProtectSaysEverythingThatStandsAgainstIt(t *testing.T) {
+	db := pgtest.Database(t)
+	super := db.Superuser(t)
+	execute(t, super, crm+`;
+		CREATE VIEW crm.people AS SELECT * FROM crm.contacts;
+		INSERT INTO crm.countries VALUES ('de');
+		CREATE TABLE crm.rooms (tenant_id text, PRIMARY KEY (tenant_id));
+		CREATE TABLE crm.open (id int);
+		CREATE POLICY mine ON crm.open USING (true);
+		CREATE TABLE crm.parts (id int) PARTITION BY LIST (id);
+		CREATE TABLE crm.part PARTITION OF crm.parts FOR VALUES IN (1);
+		CREATE TABLE crm.bookings (room int, EXCLUDE USING btree (room WITH =))`)
+	var names []isolation.Name
+	for _, table := range []string{"nothing", "people", "countries", "rooms", "open", "part", "bookings"} {
+		names = append(names, isolation.Name{Schema: "crm", Name: table})
+	}
+	_, err := isolation.Protect(t.Context(), super, ours(t), names, "tenant_id")
+	if err == nil {
+		t.Fatal("no fault")
+	}
+	for _, want := range []string{"crm.nothing does not exist", "crm.people is no table", "crm.countries has rows", "crm.rooms has a tenant column of type text",
+		"crm.open has policies of its own (mine)", "crm.part is a partition", "crm.bookings has the exclusion constraint bookings_room_excl"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not told in:\n%v", want, err)
+		}
+	}
+}
+
+func TestProtectRefusesATableThatOthersWithoutAWallReferTo(t *testing.T) {
+	db := pgtest.Database(t)
+	super := db.Superuser(t)
+	execute(t, super, crm)
+	_, err := isolation.Protect(t.Context(), super, ours(t), []isolation.Name{contacts}, "tenant_id")
+	if err == nil || !strings.Contains(err.Error(), "crm.deals refers to crm.contacts by deals_contact_id_fkey and has no wall: protect both at once") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,139 @@
+package isolation
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/pg"
+)
+
+// shape is what a table is before it is protected.
+type shape struct {
+	OID           uint32
+	Kind          string // pg_class.relkind
+	Inherits      bool   // it is a partition or a child of another table
+	Owner         string
+	OwnerCreates  bool     // nself_owner may create in its schema
+	Outside       []string // the roles of the list without USAGE on its schema
+	TenantType    *string  // of the tenant column; nil: there is none
+	TenantDefault *string
+	Columns       []string // all but the tenant column
+	Generated     []string // of them, those that nobody writes
+	Identifying   []string // of them, those of the primary key
+	Policies      []string
+	Grantees      []string // quoted: whoever has a privilege on the table or a column, but the owner
+	Sequences     []string // quoted: of serial columns
+
+	keys    []key
+	foreign []foreignKey
+}
+
+// key is a unique index, or a constraint that stands on an index.
+type key struct {
+	Name       string
+	Kind       string // of the constraint: p, u or x; "" is an index alone
+	Definition string // as Postgres writes it
+	HasTenant  bool   // the tenant column is one of its columns
+	Led        bool   // it is the first, in a valid index over the whole table
+}
+
+// foreignKey is a reference from one table to another.
+type foreignKey struct {
+	Name       string
+	FromSchema string
+	FromTable  string
+	ToSchema   string
+	ToTable    string
+	Definition string
+	Columns    []string
+	Refers     []string
+	OnUpdate   string // pg_constraint.confupdtype
+	Full       bool   // MATCH FULL
+}
+
+func (f foreignKey) from() Name { return Name{Schema: f.FromSchema, Name: f.FromTable} }
+func (f foreignKey) to() Name   { return Name{Schema: f.ToSchema, Name: f.ToTable} }
+
+const shapeSQL = `
+	SELECT c.oid AS oid, c.relkind::text AS kind,
+	       c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS inherits,
+	       pg_get_userbyid(c.relowner)::text AS owner,
+	       has_schema_privilege('nself_owner', c.relnamespace, 'CREATE') AS owner_creates,
+	       ARRAY(SELECT role FROM unnest(@roles::text[]) AS r (role) WHERE NOT has_schema_privilege(role, c.relnamespace, 'USAGE')) AS outside,
+	       format_type(tenant.atttypid, NULL) AS tenant_type,
+	       (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d
+	        WHERE d.adrelid = c.oid AND d.adnum = tenant.attnum) AS tenant_default,
+	       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+	             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> @column ORDER BY a.attnum) AS columns,
+	       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+	             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.attgenerated <> '' OR a.attidentity = 'a')) AS generated,
+	       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+	             WHERE i.indrelid = c.oid AND i.indisprimary) AS identifying,
+	       ARRAY(SELECT p.polname::text FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid ORDER BY 1) AS policies,
+	       ARRAY(SELECT DISTINCT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END
+	             FROM (SELECT (aclexplode(c.relacl)).grantee
+	                   UNION ALL SELECT (aclexplode(a.attacl)).grantee FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid) AS g
+	             WHERE g.grantee <> c.relowner ORDER BY 1) AS grantees,
+	       ARRAY(SELECT d.objid::regclass::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
+	             WHERE d.refobjid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+	               AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S' ORDER BY 1) AS sequences
+	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	LEFT JOIN pg_catalog.pg_attribute tenant ON tenant.attrelid = c.oid AND tenant.attname = @column AND NOT tenant.attisdropped
+	WHERE n.nspname = @schema AND c.relname = @name`
+
+const keysSQL = `
+	SELECT x.relname::text AS name, coalesce(k.contype::text, '') AS kind,
+	       coalesce(pg_get_constraintdef(k.oid), pg_get_indexdef(i.indexrelid)) AS definition,
+	       coalesce(tenant.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false) AS has_tenant,
+	       coalesce(tenant.attnum = i.indkey[0], false) AND i.indisvalid AND i.indpred IS NULL AS led
+	FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+	LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
+	LEFT JOIN pg_catalog.pg_attribute tenant ON tenant.attrelid = i.indrelid AND tenant.attname = @column AND NOT tenant.attisdropped
+	WHERE i.indrelid = @oid AND (i.indisunique OR i.indisexclusion OR tenant.attnum = i.indkey[0])
+	ORDER BY k.contype IS DISTINCT FROM 'p', x.relname`
+
+// foreignSQL reads the references of a table in both directions.
+const foreignSQL = `
+	SELECT k.conname::text AS name, fn.nspname::text AS from_schema, f.relname::text AS from_table,
+	       tn.nspname::text AS to_schema, t.relname::text AS to_table, pg_get_constraintdef(k.oid) AS definition,
+	       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS c (attnum, n)
+	             JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.n) AS columns,
+	       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS c (attnum, n)
+	             JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.n) AS refers,
+	       k.confupdtype::text AS on_update, k.confmatchtype = 'f' AS "full"
+	FROM pg_catalog.pg_constraint k
+	JOIN pg_catalog.pg_class f ON f.oid = k.conrelid JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
+	JOIN pg_catalog.pg_class t ON t.oid = k.confrelid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+	WHERE k.contype = 'f' AND (k.conrelid = @oid OR k.confrelid = @oid)
+	ORDER BY fn.nspname, f.relname, k.conname`
+
+// readShape reads a table from the catalog; nil where there is none of this name.
+func readShape(ctx context.Context, db pg.DB, name Name, column string) (*shape, error) {
+	s, err := pg.One[shape](ctx, db, shapeSQL, pgx.NamedArgs{"schema": name.Schema, "name": name.Name, "column": column, "roles": databaseRoles})
+	if pg.NoRow(err) {
+		return nil, nil
+	}
+	if err == nil {
+		s.keys, err = pg.All[key](ctx, db, keysSQL, pgx.NamedArgs{"oid": s.OID, "column": column})
+	}
+	if err == nil {
+		s.foreign, err = pg.All[foreignKey](ctx, db, foreignSQL, pgx.NamedArgs{"oid": s.OID})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s from the catalog: %w", name, err)
+	}
+	return &s, nil
+}
+
+// empty reports whether the table has no rows; the statistics may not know yet.
+func empty(ctx context.Context, db pg.DB, name Name) (bool, error) {
+	rows, err := db.Query(ctx, "TABLE "+name.quoted()+" LIMIT 1")
+	if err != nil {
+		return false, fmt.Errorf("look for rows in %s: %w", name, err)
+	}
+	defer rows.Close()
+	found := rows.Next()
+	return !found, rows.Err()
+}

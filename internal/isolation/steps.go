@@ -1,0 +1,194 @@
+package isolation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// grantedAlways are the roles whose grants the list decides, whoever else has some.
+var grantedAlways = []string{"PUBLIC", "nself_app", "nself_hasura", "nself_server", "nself_tenant"}
+
+// plan writes the steps of all tables in an order in which each can be run: what refers
+// goes before what it refers to, and comes back once the keys are composite.
+func (p *planner) plan(names []Name) (Protection, error) {
+	for _, name := range names {
+		p.out.Tables = append(p.out.Tables, p.chosen[name])
+		p.handover(name)
+	}
+	// A table that is registered has its columns and keys.
+	joining := slices.DeleteFunc(slices.Clone(names), func(name Name) bool { return !p.new(name) || !p.chosen[name].Walled() })
+	var references []string
+	for _, name := range joining {
+		p.column(name)
+	}
+	for _, name := range joining {
+		references = append(references, p.references(name)...)
+	}
+	for _, name := range joining {
+		p.keys(name)
+	}
+	p.add(references...)
+	for _, name := range names {
+		t, s := p.chosen[name], p.shapes[name]
+		grantees := slices.Compact(slices.Sorted(slices.Values(slices.Concat(grantedAlways, s.Grantees))))
+		p.add(t.wall(grantees)...)
+		p.sequences(t, s)
+	}
+	if len(p.faults) > 0 {
+		return Protection{}, errors.Join(p.faults...)
+	}
+	return p.out, nil
+}
+
+// handover makes nself_owner the owner, so that no login of a service can take the wall
+// down, and lets the roles into the schema, which may be somebody else's.
+func (p *planner) handover(name Name) {
+	t, s := p.chosen[name], p.shapes[name]
+	give := func(statement string) {
+		if !slices.Contains(p.out.Handover, statement) {
+			p.out.Handover = append(p.out.Handover, statement)
+		}
+	}
+	schema := " ON SCHEMA " + quote(name.Schema) + " TO "
+	if s.Owner != "nself_owner" && !s.OwnerCreates {
+		give("GRANT USAGE, CREATE" + schema + "nself_owner")
+	}
+	if s.Owner != "nself_owner" {
+		give("ALTER TABLE " + name.quoted() + " OWNER TO nself_owner")
+	}
+	outside := slices.DeleteFunc(slices.Clone(s.Outside), func(role string) bool { return len(t.Grants[role]) == 0 })
+	if len(outside) > 0 {
+		give("GRANT USAGE" + schema + strings.Join(outside, ", "))
+	}
+}
+
+// column adds the tenant column, or makes the one that is there what it must be.
+func (p *planner) column(name Name) {
+	t, s := p.chosen[name], p.shapes[name]
+	alter, column := "ALTER TABLE "+name.quoted(), quote(t.TenantColumn())
+	if s.TenantType == nil {
+		p.add(alter + " ADD COLUMN " + column + " uuid")
+	}
+	if s.TenantDefault == nil {
+		p.add(alter + " ALTER COLUMN " + column + " SET DEFAULT tenants.current_tenant_id()")
+	}
+	p.add(alter + " ALTER COLUMN " + column + " SET NOT NULL")
+	refers := slices.ContainsFunc(s.foreign, func(f foreignKey) bool {
+		return f.from() == name && f.to() == tenantsTable && slices.Equal(f.Columns, []string{t.TenantColumn()})
+	})
+	if !refers {
+		p.add(alter + " ADD FOREIGN KEY (" + column + ") REFERENCES tenants.tenants ON DELETE CASCADE")
+	}
+}
+
+var (
+	tenantsTable = Name{Schema: "tenants", Name: "tenants"}
+	usersTable   = Name{Schema: "auth", Name: "users"}
+)
+
+// references takes down the references that could point into another tenant, and returns
+// the statements that put them up again with the tenant column in them.
+func (p *planner) references(name Name) []string {
+	var again []string
+	for _, f := range p.shapes[name].foreign {
+		from, fromWalled := p.walled(f.from())
+		to, toWalled := p.walled(f.to())
+		switch {
+		case f.to() == tenantsTable || f.to() == name && f.from() != name && p.new(f.from()) && fromWalled:
+			continue // the tenant itself; or told with the table that refers
+		case f.from() == name && f.to() == usersTable:
+			p.note(name, "refers to people by %s: auth.users (id) is shared by all tenants; reference tenants.tenant_members (tenant_id, user_id) to keep to members", f.Name)
+			continue
+		case f.from() == name && !toWalled:
+			continue // what is the same for all tenants
+		case slices.Contains(f.Columns, from.TenantColumn()) && fromWalled:
+			continue
+		case f.to() == name && !fromWalled:
+			p.fail(f.from(), "refers to %s by %s and has no wall: protect both at once", name, f.Name)
+			continue
+		}
+		definition, fault := f.composite(from.TenantColumn(), to.TenantColumn())
+		if fault != "" {
+			p.fail(name, "%s", fault)
+			continue
+		}
+		table := f.from().quoted()
+		p.add("ALTER TABLE " + table + " DROP CONSTRAINT " + quote(f.Name))
+		again = append(again, "ALTER TABLE "+table+" ADD CONSTRAINT "+quote(f.Name)+" "+definition)
+	}
+	return again
+}
+
+// walled finds a table of this plan or of the list that has a wall by its tenant column.
+func (p *planner) walled(name Name) (Table, bool) {
+	t, chosen := p.chosen[name]
+	if !chosen {
+		t, chosen = p.list.Find(name)
+	}
+	return t, chosen && t.Walled() && t.Rows != OfMembers
+}
+
+// composite is the reference with the tenant columns in it; or why there can be none.
+func (f foreignKey) composite(own, theirs string) (definition, fault string) {
+	if f.Full {
+		return "", fmt.Sprintf("has the reference %s MATCH FULL: make it anew without", f.Name)
+	}
+	if f.OnUpdate == "n" || f.OnUpdate == "d" {
+		return "", fmt.Sprintf("has the reference %s with an ON UPDATE that would clear the tenant column: make it anew without", f.Name)
+	}
+	head, tail, _ := cutOutsideQuotes(f.Definition, " REFERENCES ")
+	definition = openingWith(head, own) + " REFERENCES " + openingWith(tail, theirs)
+	cleared := make([]string, len(f.Columns))
+	for i, column := range f.Columns {
+		cleared[i] = quote(column)
+	}
+	for _, action := range []string{" ON DELETE SET NULL", " ON DELETE SET DEFAULT"} {
+		before, after, found := cutOutsideQuotes(definition, action)
+		if found && !strings.HasPrefix(after, " (") {
+			definition = before + action + " (" + strings.Join(cleared, ", ") + ")" + after
+		}
+	}
+	return definition, ""
+}
+
+// keys makes every key that holds across tenants one within a tenant, and sees to an index
+// led by the tenant column.
+func (p *planner) keys(name Name) {
+	t, table := p.chosen[name], name.quoted()
+	column, led := t.TenantColumn(), false
+	for _, k := range p.shapes[name].keys {
+		_, global := t.Global[k.Name]
+		switch {
+		case k.HasTenant || global:
+			led = led || k.Led
+		case k.Kind == "":
+			p.add("DROP INDEX "+quote(name.Schema)+"."+quote(k.Name), openingWith(k.Definition, column))
+		default:
+			p.add("ALTER TABLE "+table+" DROP CONSTRAINT "+quote(k.Name),
+				"ALTER TABLE "+table+" ADD CONSTRAINT "+quote(k.Name)+" "+openingWith(k.Definition, column))
+			led = true
+		}
+	}
+	if !led {
+		p.add("CREATE INDEX ON " + table + " (" + quote(column) + ")")
+	}
+}
+
+// sequences opens those of serial columns to the roles that insert.
+func (p *planner) sequences(t Table, s *shape) {
+	var writers []string
+	for role, granted := range t.Grants {
+		if slices.Contains(granted, "insert") {
+			writers = append(writers, role)
+		}
+	}
+	if len(writers) == 0 {
+		return
+	}
+	slices.Sort(writers)
+	for _, sequence := range s.Sequences {
+		p.add("GRANT USAGE ON SEQUENCE " + sequence + " TO " + strings.Join(writers, ", "))
+	}
+}

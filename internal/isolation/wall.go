@@ -1,0 +1,56 @@
+package isolation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// wall is the statements that put the declared wall around a table whose columns and keys
+// are as they should be already. They replace the policies of these names and every grant
+// of the grantees.
+func (t Table) wall(grantees []string) []string {
+	table := t.Name.quoted()
+	var statements []string
+	if t.Walled() {
+		statements = append(statements, t.keepTenant()...)
+		statements = append(statements, "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+		for _, p := range t.AllPolicies() {
+			statements = append(statements, "DROP POLICY IF EXISTS "+quote(p.Name)+" ON "+table, t.createPolicy(p))
+		}
+	}
+	statements = append(statements, "REVOKE ALL ON "+table+" FROM "+strings.Join(grantees, ", "))
+	for _, role := range slices.Sorted(maps.Keys(t.Grants)) {
+		if granted := t.Grants[role]; len(granted) > 0 {
+			statements = append(statements, fmt.Sprintf("GRANT %s ON %s TO %s", strings.ToUpper(strings.Join(granted, ", ")), table, role))
+		}
+	}
+	return append(statements, t.register())
+}
+
+// keepTenant is the trigger that lets no row move to another tenant.
+func (t Table) keepTenant() []string {
+	table, column := t.Name.quoted(), quote(t.TenantColumn())
+	trigger := quote(t.TenantColumn() + "_is_immutable")
+	return []string{
+		"DROP TRIGGER IF EXISTS " + trigger + " ON " + table,
+		fmt.Sprintf("CREATE TRIGGER %s BEFORE UPDATE OF %s ON %s\n    FOR EACH ROW WHEN (OLD.%[2]s IS DISTINCT FROM NEW.%[2]s) EXECUTE FUNCTION nself.refuse_tenant_change()",
+			trigger, column, table),
+	}
+}
+
+// register records the declaration in the database.
+func (t Table) register() string {
+	return "PERFORM nself.declare_tenant_table(" + literal(canonicalDeclaration(t)) + ")"
+}
+
+// literal writes a text constant. The E form reads the same whatever
+// standard_conforming_strings says.
+func literal(text string) string {
+	quoted := "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	if strings.Contains(text, `\`) {
+		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
+	}
+	return quoted
+}

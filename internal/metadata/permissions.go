@@ -1,0 +1,197 @@
+package metadata
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// field is one key of an object that is written in an order of its own.
+type field struct {
+	key   string
+	value any
+}
+
+// permissionLists are a table's four lists of permissions in the order and form in which
+// they are written; an empty list has a nil value.
+func (t Table) permissionLists() []field {
+	return []field{
+		{"insert_permissions", written(t.InsertPermissions, func(p Insert) []field {
+			return []field{{"check", p.Check.plain()}, {"set", presets(p.Set)}, {"columns", p.Columns.plain()}, {"backend_only", flag(p.BackendOnly)}}
+		})},
+		{"select_permissions", written(t.SelectPermissions, func(p Select) []field {
+			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"allow_aggregations", flag(p.AllowAggregations)}}
+		})},
+		{"update_permissions", written(t.UpdatePermissions, func(p Update) []field {
+			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"check", p.Check.plain()}, {"set", presets(p.Set)}, {"backend_only", flag(p.BackendOnly)}}
+		})},
+		{"delete_permissions", written(t.DeletePermissions, func(p Delete) []field {
+			return []field{{"filter", p.Filter.plain()}, {"backend_only", flag(p.BackendOnly)}}
+		})},
+	}
+}
+
+func written[T any](permissions []Permission[T], fields func(T) []field) any {
+	if len(permissions) == 0 {
+		return nil
+	}
+	list := make([]any, len(permissions))
+	for i, p := range permissions {
+		kept := slices.DeleteFunc(fields(p.Permission), func(f field) bool { return f.value == nil })
+		list[i] = []field{{"role", p.Role}, {"permission", kept}}
+	}
+	return list
+}
+
+func (b BoolExp) plain() any {
+	if b == nil {
+		return map[string]any{}
+	}
+	return map[string]any(b)
+}
+
+func (c Columns) plain() any {
+	if c.All {
+		return "*"
+	}
+	names := []any{}
+	for _, name := range c.Names {
+		names = append(names, name)
+	}
+	return names
+}
+
+func flag(set bool) any {
+	if !set {
+		return nil
+	}
+	return true
+}
+
+func presets(set map[string]any) any {
+	if len(set) == 0 {
+		return nil
+	}
+	return set
+}
+
+// Fragment is a metadata document that holds these tables alone, with their names and
+// permissions, to be merged into another.
+func Fragment(tables []Table) (json.RawMessage, error) {
+	entries := []any{}
+	for _, t := range tables {
+		entry := map[string]any{"table": map[string]any{"schema": t.Table.Schema, "name": t.Table.Name}}
+		for _, list := range t.permissionLists() {
+			if list.value != nil {
+				entry[list.key] = plainFields(list.value)
+			}
+		}
+		entries = append(entries, entry)
+	}
+	source := map[string]any{"name": defaultSource, "kind": "postgres", "tables": entries}
+	return encode(map[string]any{"version": 3, "sources": []any{source}})
+}
+
+// plainFields turns ordered fields into maps.
+func plainFields(value any) any {
+	switch value := value.(type) {
+	case []field:
+		object := map[string]any{}
+		for _, f := range value {
+			object[f.key] = plainFields(f.value)
+		}
+		return object
+	case []any:
+		list := make([]any, len(value))
+		for i, item := range value {
+			list[i] = plainFields(item)
+		}
+		return list
+	}
+	return value
+}
+
+// WritePermissions returns the file of a table with the table's permissions in the place
+// of those it holds; the rest of the file, comments included, stays. An empty file becomes
+// one that tracks the table.
+func WritePermissions(file []byte, t Table) ([]byte, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(file, &document); err != nil {
+		return nil, fmt.Errorf("the file of %s.%s cannot be read: %w", t.Table.Schema, t.Table.Name, err)
+	}
+	if document.Kind == 0 {
+		name := []field{{"schema", t.Table.Schema}, {"name", t.Table.Name}}
+		document = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{node([]field{{"table", name}})}}
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("the file of %s.%s is no object", t.Table.Schema, t.Table.Name)
+	}
+	for _, list := range t.permissionLists() {
+		setKey(root, list)
+	}
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(&document); err != nil {
+		return nil, fmt.Errorf("the file of %s.%s cannot be written: %w", t.Table.Schema, t.Table.Name, err)
+	}
+	return out.Bytes(), encoder.Close()
+}
+
+// setKey sets, adds or takes away one key. A new one goes before the event triggers,
+// where Hasura's CLI has it.
+func setKey(root *yaml.Node, list field) {
+	at := len(root.Content)
+	for i := 0; i < len(root.Content); i += 2 {
+		switch root.Content[i].Value {
+		case list.key:
+			root.Content = slices.Delete(root.Content, i, i+2)
+			at = i
+		case "event_triggers":
+			at = min(at, i)
+		}
+	}
+	if list.value != nil {
+		root.Content = slices.Insert(root.Content, at, node(list.key), node(list.value))
+	}
+}
+
+// node is a value as YAML: objects of scalars alone on one line.
+func node(value any) *yaml.Node {
+	switch value := value.(type) {
+	case []field:
+		object := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		for _, f := range value {
+			object.Content = append(object.Content, node(f.key), node(f.value))
+		}
+		return object
+	case map[string]any:
+		var fields []field
+		for _, key := range sortedKeys(value) {
+			fields = append(fields, field{key, value[key]})
+		}
+		object := node(fields)
+		if !slices.ContainsFunc(object.Content, func(n *yaml.Node) bool { return n.Kind != yaml.ScalarNode }) {
+			object.Style = yaml.FlowStyle
+		}
+		return object
+	case []any:
+		list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		for _, item := range value {
+			list.Content = append(list.Content, node(item))
+		}
+		return list
+	}
+	scalar := &yaml.Node{}
+	if err := scalar.Encode(value); err != nil {
+		scalar.SetString(fmt.Sprint(value))
+	}
+	return scalar
+}
+
+func sortedKeys(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }
