@@ -10,11 +10,15 @@
 //   - subscriptions and streaming, and with them the websocket protocols
 //   - asynchronous actions (refused at the start), action relationships, and request and
 //     response transforms
-//   - remote schemas, REST endpoints, computed fields, tracked functions, native queries,
-//     logical models, enum tables
-//   - nested inserts, filtering by aggregates, renamed columns and root fields
-//   - validate_input webhooks, inherited roles, allow lists, query collections, cron
-//     triggers, API limits
+//   - remote schemas, REST endpoints, native queries, logical models, and relationships
+//     to them and to other sources
+//   - enum tables (reported as inconsistent: their columns keep their own type)
+//   - conditions on aggregates other than count, and any in a permission; aggregates over
+//     and ordering by computed fields of rows; aggregates over scalar computed fields
+//   - computed fields and functions with VARIADIC arguments, and functions that return
+//     anything but rows of a tracked table
+//   - HASURA_GRAPHQL_INFER_FUNCTION_PERMISSIONS=false: permissions are always inferred
+//   - validate_input webhooks, allow lists, query collections, cron triggers, API limits
 //   - caching (@cached), naming conventions, Relay
 //   - authentication by webhook, by JWT secret (only a JWKS URL), by cookie, and the
 //     unauthorized role

@@ -11,6 +11,7 @@ import (
 	"github.com/nself/tenancy/internal/local/engine/auth"
 	"github.com/nself/tenancy/internal/local/engine/introspect"
 	"github.com/nself/tenancy/internal/local/engine/model"
+	"github.com/nself/tenancy/internal/local/engine/nested"
 	"github.com/nself/tenancy/internal/local/engine/request"
 	"github.com/nself/tenancy/internal/local/engine/sdl"
 	"github.com/nself/tenancy/internal/local/engine/sqlgen"
@@ -28,21 +29,25 @@ type operation struct {
 }
 
 // step is one root field with what it takes to answer it: exactly one of statements,
-// action and constant.
+// nested, action and constant.
 type step struct {
 	field      *request.Field
 	statements []sqlgen.Statement
 	list       bool // the statements' results form a list
+	nested     bool // an insert whose statements follow from each other's results
 	action     bool
 	root       sdl.Root
 	constant   json.RawMessage
 }
 
+// onDatabase reports whether the step runs on the database, inside a transaction where
+// it is a mutation.
+func (s step) onDatabase() bool { return s.statements != nil || s.nested }
+
 // run answers the operation with the JSON of "data". Everything is compiled before
 // anything runs, so that a fault in the last field leaves the first undone.
 func (o *operation) run(ctx context.Context, input request.Input) (json.RawMessage, error) {
-	caller := model.Caller{Role: o.session.Role, Backend: o.session.Backend() && o.session.Role != model.AdminRole}
-	schema, err := o.state.schema(caller)
+	schema, err := o.state.schema(o.caller())
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +62,7 @@ func (o *operation) run(ctx context.Context, input request.Input) (json.RawMessa
 	}
 	steps := make([]step, 0, len(parsed.Fields))
 	for _, field := range parsed.Fields {
-		next, err := o.plan(schema, caller, roots, field)
+		next, err := o.plan(schema, roots, field)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +74,7 @@ func (o *operation) run(ctx context.Context, input request.Input) (json.RawMessa
 	return o.read(ctx, steps)
 }
 
-func (o *operation) plan(schema *sdl.Schema, caller model.Caller, roots map[string]sdl.Root, field *request.Field) (step, error) {
+func (o *operation) plan(schema *sdl.Schema, roots map[string]sdl.Root, field *request.Field) (step, error) {
 	planned := step{field: field}
 	switch field.Name {
 	case "__typename":
@@ -88,12 +93,23 @@ func (o *operation) plan(schema *sdl.Schema, caller model.Caller, roots map[stri
 		planned.action = true
 		return planned, nil
 	}
+	if nested.Wanted(planned.root, field) {
+		planned.nested = true
+		return planned, nil
+	}
 	planned.list = planned.root.Kind == sdl.UpdateMany
 	var err error
-	planned.statements, err = sqlgen.Compile(o.state.model, sqlgen.Session{
-		Caller: caller, Variables: o.session.Variables, JSON: o.session.JSON(),
-	}, planned.root, field)
+	planned.statements, err = sqlgen.Compile(o.state.model, o.compiling(), planned.root, field)
 	return planned, err
+}
+
+// caller is as whom the operation runs.
+func (o *operation) caller() model.Caller {
+	return model.Caller{Role: o.session.Role, Backend: o.session.Backend() && o.session.Role != model.AdminRole}
+}
+
+func (o *operation) compiling() sqlgen.Session {
+	return sqlgen.Session{Caller: o.caller(), Variables: o.session.Variables, JSON: o.session.JSON()}
 }
 
 // read answers queries one by one, each its own statement on whatever connection is
@@ -119,7 +135,7 @@ func (o *operation) read(ctx context.Context, steps []step) (json.RawMessage, er
 func (o *operation) mutate(ctx context.Context, steps []step) (json.RawMessage, error) {
 	results := make([]json.RawMessage, len(steps))
 	for i := 0; i < len(steps); {
-		if steps[i].statements == nil {
+		if !steps[i].onDatabase() {
 			result, err := o.answer(ctx, steps[i])
 			if err != nil {
 				return nil, err
@@ -129,7 +145,7 @@ func (o *operation) mutate(ctx context.Context, steps []step) (json.RawMessage, 
 			continue
 		}
 		end := i
-		for end < len(steps) && steps[end].statements != nil {
+		for end < len(steps) && steps[end].onDatabase() {
 			end++
 		}
 		if err := o.transact(ctx, steps[i:end], results[i:end]); err != nil {

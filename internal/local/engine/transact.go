@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/nself/tenancy/internal/local/engine/nested"
 	"github.com/nself/tenancy/internal/local/engine/qerr"
 	"github.com/nself/tenancy/internal/local/engine/sqlgen"
 )
@@ -50,6 +51,12 @@ func (o *operation) transact(ctx context.Context, steps []step, results []json.R
 
 // runStatements runs what one field compiled to and returns its JSON.
 func (o *operation) runStatements(ctx context.Context, db queryer, s step) (json.RawMessage, error) {
+	if s.nested {
+		insertion := nested.Insertion{Model: o.state.model, Session: o.compiling(), Run: func(statement sqlgen.Statement) (json.RawMessage, error) {
+			return o.runStatement(ctx, db, statement)
+		}}
+		return insertion.Answer(s.root, s.field)
+	}
 	parts := make([][]byte, 0, len(s.statements))
 	for _, statement := range s.statements {
 		part, err := o.runStatement(ctx, db, statement)

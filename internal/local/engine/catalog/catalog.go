@@ -11,8 +11,9 @@ import (
 
 // Catalog is one reading of the database.
 type Catalog struct {
-	Tables  map[metadata.TableName]*Table
-	Scalars map[string]bool // every GraphQL scalar name that a Postgres type has
+	Tables    map[metadata.TableName]*Table
+	Functions map[metadata.FunctionName][]*Function // several where the name is overloaded
+	Scalars   map[string]bool                       // every GraphQL scalar name that a Postgres type has
 }
 
 // Table is a table, view, materialized view or foreign table.

@@ -72,15 +72,17 @@ func Read(ctx context.Context, db Querier) (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the types of the database: %w", err)
 	}
-	catalog := &Catalog{Tables: map[metadata.TableName]*Table{}, Scalars: map[string]bool{}}
+	catalog := &Catalog{
+		Tables: map[metadata.TableName]*Table{}, Functions: map[metadata.FunctionName][]*Function{}, Scalars: map[string]bool{},
+	}
 	for oid := range types {
 		catalog.Scalars[types.resolve(oid).Scalar()] = true
 	}
 	for _, read := range []func(context.Context, Querier, typeTable) error{
-		catalog.readColumns, catalog.readConstraints, catalog.readWriters,
+		catalog.readColumns, catalog.readConstraints, catalog.readWriters, catalog.readFunctions,
 	} {
 		if err := read(ctx, db, types); err != nil {
-			return nil, fmt.Errorf("reading the tables of the database: %w", err)
+			return nil, fmt.Errorf("reading the tables and functions of the database: %w", err)
 		}
 	}
 	return catalog, nil

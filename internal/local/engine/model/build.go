@@ -26,11 +26,16 @@ func Build(meta *metadata.Metadata, cat *catalog.Catalog, check func(*Model) Che
 	for _, table := range m.Tables {
 		m.relate(table, sources[table])
 	}
+	for _, table := range m.Tables {
+		m.compute(table, sources[table])
+	}
 	checker := check(m)
 	for _, table := range m.Tables {
 		m.permit(table, sources[table], checker)
 	}
+	m.addFunctions(meta.Functions)
 	m.addActions(meta.Actions)
+	m.inherit(meta.InheritedRoles)
 	m.collectRoles(meta)
 	return m
 }
@@ -42,7 +47,7 @@ func (m *Model) track(source metadata.Table, names map[string]bool) *Table {
 		m.Report("table", title, fmt.Sprintf("no such table/view exists in source: %q", title), source.Table)
 		return nil
 	}
-	name := baseName(source)
+	name := qualified(source.Table, source.Configuration.CustomName)
 	switch {
 	case !IsGraphQLName(name):
 		m.Report("table", title, fmt.Sprintf("%q is not a valid GraphQL identifier", name), source.Table)
@@ -53,23 +58,26 @@ func (m *Model) track(source metadata.Table, names map[string]bool) *Table {
 	}
 	names[name] = true
 	table := &Table{
-		Table: found, GraphQL: name, Triggers: source.EventTriggers,
+		Table: found, GraphQL: name, Triggers: source.EventTriggers, RootFields: source.Configuration.CustomRootFields,
 		selects: map[string]*SelectRight{}, inserts: map[string]*InsertRight{},
 		updates: map[string]*UpdateRight{}, deletes: map[string]*DeleteRight{},
 	}
+	table.rename(source.Configuration.ColumnNames())
 	m.Tables = append(m.Tables, table)
+	m.reportUnserved(title, source)
 	m.byName[source.Table] = table
 	return table
 }
 
-func baseName(source metadata.Table) string {
-	switch {
-	case source.Configuration.CustomName != "":
-		return source.Configuration.CustomName
-	case source.Table.Schema == "public":
-		return source.Table.Name
+// reportUnserved tells of what the table declares and this stand-in leaves out.
+func (m *Model) reportUnserved(title string, source metadata.Table) {
+	if source.IsEnum {
+		m.Report("table", title, "enum tables are not served by this stand-in: their columns keep their own type", source.Table)
 	}
-	return source.Table.Schema + "_" + source.Table.Name
+	for _, relationship := range source.RemoteRelationships {
+		m.Report("remote_relationship", fmt.Sprintf("remote_relationship %s in table %q", relationship.Name, title),
+			"relationships to other sources and remote schemas are not served by this stand-in", relationship)
+	}
 }
 
 func (m *Model) collectRoles(meta *metadata.Metadata) {
@@ -84,6 +92,14 @@ func (m *Model) collectRoles(meta *metadata.Metadata) {
 		for _, role := range action.Roles {
 			roles[role] = true
 		}
+	}
+	for _, function := range meta.Functions {
+		for _, permission := range function.Permissions {
+			roles[permission.Role] = true
+		}
+	}
+	for _, role := range meta.InheritedRoles {
+		roles[role.Name] = true
 	}
 	for role := range roles {
 		m.Roles = append(m.Roles, role)

@@ -19,6 +19,7 @@ const AdminRole = "admin"
 type Model struct {
 	Catalog         *catalog.Catalog
 	Tables          []*Table // in metadata order
+	Functions       []*Function
 	Actions         []metadata.Action
 	Types           metadata.CustomTypes
 	Roles           []string // named in any permission, sorted, without admin
@@ -30,14 +31,18 @@ type Model struct {
 // Table is one tracked table that exists.
 type Table struct {
 	*catalog.Table
-	GraphQL       string // the base of its root fields and types
-	Relationships []*Relationship
-	Triggers      []metadata.EventTrigger
+	GraphQL        string // the base of its root fields and types
+	RootFields     metadata.TableRootFields
+	Relationships  []*Relationship
+	ComputedFields []*ComputedField
+	Triggers       []metadata.EventTrigger
 
 	selects map[string]*SelectRight
 	inserts map[string]*InsertRight
 	updates map[string]*UpdateRight
 	deletes map[string]*DeleteRight
+
+	fieldOf, columnOf map[string]string // column → GraphQL name, and back, of renamed columns
 }
 
 // Relationship joins the table that holds it to another.
@@ -49,6 +54,9 @@ type Relationship struct {
 	// Required says that every own column is not null and bound by a foreign key, so
 	// that the other row must exist.
 	Required bool
+	// AfterParent says that a nested insert writes the other row after this one, which
+	// holds no reference to it.
+	AfterParent bool
 }
 
 // Pair is one equality of a join: own column = remote column.

@@ -12,10 +12,11 @@ import (
 func (m *Model) permit(table *Table, source metadata.Table, check Checker) {
 	for _, p := range source.SelectPermissions {
 		columns, err := table.columns(p.Permission.Columns)
-		if m.accept("select_permission", table, p, err, check(table, p.Permission.Filter)) {
+		computed, computedErr := table.computed(p.Permission.ComputedFields)
+		if m.accept("select_permission", table, p, err, computedErr, check(table, p.Permission.Filter)) {
 			table.selects[p.Role] = &SelectRight{
-				Columns: columns, Filter: p.Permission.Filter,
-				Limit: p.Permission.Limit, Aggregations: p.Permission.AllowAggregations,
+				Columns: columns, Computed: computed, Filter: p.Permission.Filter,
+				Limit: p.Permission.Limit, Aggregations: p.Permission.AllowAggregations, RootFields: p.Permission.QueryRootFields,
 			}
 		}
 	}
@@ -24,7 +25,7 @@ func (m *Model) permit(table *Table, source metadata.Table, check Checker) {
 		if m.accept("insert_permission", table, p, err, check(table, p.Permission.Check), table.presets(p.Permission.Set)) {
 			table.inserts[p.Role] = &InsertRight{
 				Columns: columns.without(p.Permission.Set, table), Check: p.Permission.Check,
-				Presets: p.Permission.Set, BackendOnly: p.Permission.BackendOnly,
+				Presets: presetsOf(p.Permission.Set), BackendOnly: p.Permission.BackendOnly,
 			}
 		}
 	}
@@ -34,7 +35,7 @@ func (m *Model) permit(table *Table, source metadata.Table, check Checker) {
 		if m.accept("update_permission", table, p, err, checkErr, table.presets(p.Permission.Set)) {
 			table.updates[p.Role] = &UpdateRight{
 				Columns: columns.without(p.Permission.Set, table), Filter: p.Permission.Filter, Check: p.Permission.Check,
-				Presets: p.Permission.Set, BackendOnly: p.Permission.BackendOnly,
+				Presets: presetsOf(p.Permission.Set), BackendOnly: p.Permission.BackendOnly,
 			}
 		}
 	}
@@ -43,6 +44,14 @@ func (m *Model) permit(table *Table, source metadata.Table, check Checker) {
 			table.deletes[p.Role] = &DeleteRight{Filter: p.Permission.Filter, BackendOnly: p.Permission.BackendOnly}
 		}
 	}
+}
+
+// presetsOf makes no presets and an empty list of them one, as rights are compared.
+func presetsOf(set map[string]any) map[string]any {
+	if len(set) == 0 {
+		return nil
+	}
+	return set
 }
 
 // roleOf lets accept name a permission of any kind.

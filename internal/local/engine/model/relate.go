@@ -20,7 +20,7 @@ func (m *Model) relate(table *Table, source metadata.Table) {
 
 func (m *Model) addRelationship(table *Table, declared metadata.Relationship, array bool) {
 	relationship, err := m.resolve(table, declared, array)
-	if err == nil && (!IsGraphQLName(declared.Name) || table.Column(declared.Name) != nil) {
+	if err == nil && (!IsGraphQLName(declared.Name) || table.Field(declared.Name) != nil) {
 		err = fmt.Errorf("%q is no valid name for a field, or is that of a column", declared.Name)
 	}
 	if err != nil {
@@ -42,11 +42,13 @@ func (m *Model) resolve(table *Table, declared metadata.Relationship, array bool
 	switch {
 	case using.Manual != nil:
 		target = using.Manual.RemoteTable
+		relationship.AfterParent = using.Manual.InsertionOrder == "after_parent"
 		for own, remote := range using.Manual.ColumnMapping {
 			relationship.Pairs = append(relationship.Pairs, Pair{own, remote})
 		}
 	case using.ForeignKeyConstraintOn.Table != nil:
 		target = *using.ForeignKeyConstraintOn.Table
+		relationship.AfterParent = true
 		relationship.Pairs = m.keyOfOther(table, *using.ForeignKeyConstraintOn)
 	default:
 		target, relationship.Pairs = keyOfOwn(table, using.ForeignKeyConstraintOn.Columns)

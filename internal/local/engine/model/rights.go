@@ -1,6 +1,10 @@
 package model
 
-import "github.com/nself/tenancy/internal/metadata"
+import (
+	"slices"
+
+	"github.com/nself/tenancy/internal/metadata"
+)
 
 // Set is a set of column names.
 type Set map[string]bool
@@ -8,9 +12,19 @@ type Set map[string]bool
 // SelectRight is what a role may read of a table.
 type SelectRight struct {
 	Columns      Set
+	Computed     Set // scalar computed fields
 	Filter       metadata.BoolExp
 	Limit        *int
 	Aggregations bool
+	RootFields   []string // select, select_by_pk, select_aggregate; nil for all
+	// Redact holds, for the columns and computed fields of an inherited role that some
+	// of its set lack, in which rows they may be seen; elsewhere they are null.
+	Redact map[string]metadata.BoolExp
+}
+
+// Opens reports whether the right comes with the root field.
+func (r *SelectRight) Opens(rootField string) bool {
+	return r.RootFields == nil || slices.Contains(r.RootFields, rootField)
 }
 
 // InsertRight is what a role may insert. Presets are columns that the role cannot
@@ -50,7 +64,7 @@ func (c Caller) Admin() bool { return c.Role == AdminRole }
 // Select returns the caller's right to read the table, or nil.
 func (t *Table) Select(c Caller) *SelectRight {
 	if c.Admin() {
-		return &SelectRight{Columns: t.all(false), Aggregations: true}
+		return &SelectRight{Columns: t.all(false), Computed: t.allComputed(), Aggregations: true}
 	}
 	return t.selects[c.Role]
 }
@@ -96,7 +110,7 @@ func (t *Table) Delete(c Caller) *DeleteRight {
 func (t *Table) all(writable bool) Set {
 	set := Set{}
 	for _, column := range t.Columns {
-		if IsGraphQLName(column.Name) && IsGraphQLName(column.Type.Scalar()) && (!writable || !column.Computed) {
+		if IsGraphQLName(t.NameOf(column.Name)) && IsGraphQLName(column.Type.Scalar()) && (!writable || !column.Computed) {
 			set[column.Name] = true
 		}
 	}

@@ -55,6 +55,16 @@ func (w *writer) aggregates(t *model.Table, read *model.SelectRight) {
 	w.block("input", name+"_aggregate_order_by", "order by aggregate values", orders)
 }
 
+// aggregateBoolExp writes the condition on how many related rows there are.
+func (w *writer) aggregateBoolExp(t *model.Table) {
+	name := t.GraphQL
+	w.comparable["Int_comparison_exp"] = "Int"
+	w.block("input", name+"_aggregate_bool_exp_count", "", []string{
+		"arguments: [" + name + "_select_column!]", "distinct: Boolean", "filter: " + name + "_bool_exp", "predicate: Int_comparison_exp!",
+	})
+	w.block("input", name+"_aggregate_bool_exp", "", []string{"count: " + name + "_aggregate_bool_exp_count"})
+}
+
 // comparison returns the name of the type that compares with columns of the type.
 func (w *writer) comparison(t catalog.Type) string {
 	name := w.scalar(t.Scalar()) + "_comparison_exp"

@@ -34,39 +34,6 @@ func (w *writer) inputFields(t *model.Table, set model.Set, fits func(catalog.Ty
 	return lines
 }
 
-func (w *writer) inserting(t *model.Table) {
-	right := t.Insert(w.caller)
-	name := t.GraphQL
-	if right == nil || !t.Insertable || !w.block("input", name+"_insert_input", "input for inserting a row", w.inputFields(t, right.Columns, nil)) {
-		return
-	}
-	conflict := w.onConflict(t)
-	w.mutation("insert_"+name, fmt.Sprintf("insert_%[1]s(objects: [%[1]s_insert_input!]!%[2]s): %[3]s", name, conflict, w.mutationResponse(t)), Root{Kind: Insert, Table: t})
-	if w.readsRow(t) {
-		w.mutation("insert_"+name+"_one", fmt.Sprintf("insert_%[1]s_one(object: %[1]s_insert_input!%[2]s): %[1]s", name, conflict), Root{Kind: InsertOne, Table: t})
-	}
-}
-
-// onConflict writes the upsert input and returns the argument, or nothing where the
-// table has no constraint to conflict with.
-func (w *writer) onConflict(t *model.Table) string {
-	var constraints []string
-	for _, constraint := range t.Constraints() {
-		if model.IsGraphQLName(constraint.Name) {
-			constraints = append(constraints, describe("unique or primary key constraint on columns "+strings.Join(constraint.Columns, ", "))+constraint.Name)
-		}
-	}
-	name := t.GraphQL
-	if !w.block("enum", name+"_constraint", "unique or primary key constraints", constraints) {
-		return ""
-	}
-	w.updateColumns(t)
-	w.block("input", name+"_on_conflict", "on_conflict condition type", []string{
-		"constraint: " + name + "_constraint!", "update_columns: [" + name + "_update_column!]! = []", "where: " + name + "_bool_exp",
-	})
-	return ", on_conflict: " + name + "_on_conflict"
-}
-
 func (w *writer) updateColumns(t *model.Table) {
 	var names []string
 	if right := t.Update(w.caller); right != nil {
@@ -115,12 +82,14 @@ func (w *writer) updating(t *model.Table) {
 	}
 	list := strings.Join(arguments, ", ")
 	response := w.mutationResponse(t)
-	w.mutation("update_"+name, fmt.Sprintf("update_%[1]s(%[2]s, where: %[1]s_bool_exp!): %[3]s", name, list, response), Root{Kind: Update, Table: t})
+	rows, many := model.Named(t.RootFields.Update, "update_"+name), model.Named(t.RootFields.UpdateMany, "update_"+name+"_many")
+	w.mutation(rows, fmt.Sprintf("%[4]s(%[2]s, where: %[1]s_bool_exp!): %[3]s", name, list, response, rows), Root{Kind: Update, Table: t})
 	w.block("input", name+"_updates", "", append(arguments, "where: "+name+"_bool_exp!"))
-	w.mutation("update_"+name+"_many", fmt.Sprintf("update_%[1]s_many(updates: [%[1]s_updates!]!): [%[2]s]", name, response), Root{Kind: UpdateMany, Table: t})
+	w.mutation(many, fmt.Sprintf("%[3]s(updates: [%[1]s_updates!]!): [%[2]s]", name, response, many), Root{Kind: UpdateMany, Table: t})
 	if w.readsRow(t) && t.HasPrimaryKey(t.Select(w.caller).Columns) {
 		w.block("input", name+"_pk_columns_input", "primary key columns input", w.keyFields(t))
-		w.mutation("update_"+name+"_by_pk", fmt.Sprintf("update_%[1]s_by_pk(%[2]s, pk_columns: %[1]s_pk_columns_input!): %[1]s", name, list), Root{Kind: UpdateByPK, Table: t})
+		one := model.Named(t.RootFields.UpdateByPK, "update_"+name+"_by_pk")
+		w.mutation(one, fmt.Sprintf("%[3]s(%[2]s, pk_columns: %[1]s_pk_columns_input!): %[1]s", name, list, one), Root{Kind: UpdateByPK, Table: t})
 	}
 }
 
@@ -129,8 +98,10 @@ func (w *writer) deleting(t *model.Table) {
 		return
 	}
 	name := t.GraphQL
-	w.mutation("delete_"+name, fmt.Sprintf("delete_%[1]s(where: %[1]s_bool_exp!): %[2]s", name, w.mutationResponse(t)), Root{Kind: Delete, Table: t})
+	rows := model.Named(t.RootFields.Delete, "delete_"+name)
+	w.mutation(rows, fmt.Sprintf("%[3]s(where: %[1]s_bool_exp!): %[2]s", name, w.mutationResponse(t), rows), Root{Kind: Delete, Table: t})
 	if w.readsRow(t) && t.HasPrimaryKey(t.Select(w.caller).Columns) {
-		w.mutation("delete_"+name+"_by_pk", fmt.Sprintf("delete_%[1]s_by_pk(%[2]s): %[1]s", name, w.keyArguments(t)), Root{Kind: DeleteByPK, Table: t})
+		one := model.Named(t.RootFields.DeleteByPK, "delete_"+name+"_by_pk")
+		w.mutation(one, fmt.Sprintf("%[3]s(%[2]s): %[1]s", name, w.keyArguments(t), one), Root{Kind: DeleteByPK, Table: t})
 	}
 }

@@ -29,14 +29,18 @@ const (
 	UpdateMany
 	Delete
 	DeleteByPK
+	FunctionRows
+	FunctionAggregate
 	Action
 )
 
-// Root is one root field: of a table, or an action.
+// Root is one root field: of a table, of a function over the rows that it returns, or
+// an action.
 type Root struct {
-	Kind   Kind
-	Table  *model.Table
-	Action metadata.Action
+	Kind     Kind
+	Table    *model.Table
+	Function *model.Function // nil for a table
+	Action   metadata.Action
 }
 
 // Schema is what one caller sees.
@@ -59,9 +63,13 @@ func Build(m *model.Model, caller model.Caller) (*Schema, error) {
 	for _, table := range m.Tables {
 		w.table(table)
 	}
+	w.functions()
 	w.actions()
 	w.comparisons()
 	w.roots()
+	if len(w.taken) > 0 {
+		return nil, fmt.Errorf("the schema of role %s needs two root fields of the same name: %s", caller.Role, strings.Join(w.taken, ", "))
+	}
 	if len(w.clashes) > 0 {
 		return nil, fmt.Errorf("the schema of role %s needs two different types of the same name: %s", caller.Role, strings.Join(w.clashes, ", "))
 	}
@@ -96,6 +104,7 @@ type writer struct {
 	definitions    []string
 	defined        map[string]string // name → text
 	clashes        []string          // names wanted for two different definitions
+	taken          []string          // root fields wanted twice
 	reached        map[string]bool   // types of actions
 	scalars        map[string]bool
 	comparable     map[string]string // comparison type → scalar, as needed
@@ -175,11 +184,19 @@ func (w *writer) scalar(name string) string {
 }
 
 func (w *writer) query(name, field string, root Root) {
+	if _, taken := w.queries[name]; taken {
+		w.taken = append(w.taken, QueryRoot+"."+name)
+		return
+	}
 	w.queryFields = append(w.queryFields, field)
 	w.queries[name] = root
 }
 
 func (w *writer) mutation(name, field string, root Root) {
+	if _, taken := w.mutations[name]; taken {
+		w.taken = append(w.taken, MutationRoot+"."+name)
+		return
+	}
 	w.mutationFields = append(w.mutationFields, field)
 	w.mutations[name] = root
 }

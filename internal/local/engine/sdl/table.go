@@ -21,11 +21,12 @@ func (w *writer) table(t *model.Table) {
 	w.deleting(t)
 }
 
-// columns returns the table's columns of the set, by name.
+// columns returns the table's columns of the set, by name, under their GraphQL names.
 func columns(t *model.Table, set model.Set) []catalog.Column {
 	var chosen []catalog.Column
 	for _, column := range t.Columns {
 		if set[column.Name] {
+			column.Name = t.NameOf(column.Name)
 			chosen = append(chosen, column)
 		}
 	}
@@ -67,7 +68,7 @@ func (w *writer) object(t *model.Table, read *model.SelectRight) bool {
 			arguments = "(path: String)"
 		}
 		mark := "!"
-		if column.Nullable {
+		if _, redacted := read.Redact[t.Field(column.Name).Name]; redacted || column.Nullable {
 			mark = ""
 		}
 		fields = append(fields, describe(column.Comment)+column.Name+arguments+": "+w.scalar(column.Type.Scalar())+mark)
@@ -75,6 +76,9 @@ func (w *writer) object(t *model.Table, read *model.SelectRight) bool {
 	}
 	for _, relationship := range w.readable(t) {
 		fields = append(fields, w.relationshipFields(relationship)...)
+	}
+	for _, computed := range w.computed(t, read) {
+		fields = append(fields, w.computedField(computed))
 	}
 	w.block("enum", t.GraphQL+"_select_column", "", placeholder(names))
 	return w.block("type", t.GraphQL, t.Comment, fields)
@@ -107,13 +111,21 @@ func placeholder(names []string) []string {
 func (w *writer) reading(t *model.Table, read *model.SelectRight) {
 	w.orderBy(t, read)
 	name := t.GraphQL
-	w.query(name, fmt.Sprintf("%s%s(%s): [%s!]!", describe(t.Comment), name, rowArgumentsOf(t), name), Root{Kind: Select, Table: t})
+	if read.Opens("select") {
+		rows := model.Named(t.RootFields.Select, name)
+		w.query(rows, fmt.Sprintf("%s%s(%s): [%s!]!", describe(t.Comment), rows, rowArgumentsOf(t), name), Root{Kind: Select, Table: t})
+	}
 	if read.Aggregations {
 		w.aggregates(t, read)
-		w.query(name+"_aggregate", fmt.Sprintf("%s_aggregate(%s): %s_aggregate!", name, rowArgumentsOf(t), name), Root{Kind: SelectAggregate, Table: t})
+		w.aggregateBoolExp(t)
+		if read.Opens("select_aggregate") {
+			whole := model.Named(t.RootFields.SelectAggregate, name+"_aggregate")
+			w.query(whole, fmt.Sprintf("%s(%s): %s_aggregate!", whole, rowArgumentsOf(t), name), Root{Kind: SelectAggregate, Table: t})
+		}
 	}
-	if t.HasPrimaryKey(read.Columns) {
-		w.query(name+"_by_pk", fmt.Sprintf("%s_by_pk(%s): %s", name, w.keyArguments(t), name), Root{Kind: SelectByPK, Table: t})
+	if read.Opens("select_by_pk") && t.HasPrimaryKey(read.Columns) {
+		one := model.Named(t.RootFields.SelectByPK, name+"_by_pk")
+		w.query(one, fmt.Sprintf("%s(%s): %s", one, w.keyArguments(t), name), Root{Kind: SelectByPK, Table: t})
 	}
 }
 
@@ -124,7 +136,7 @@ func (w *writer) keyFields(t *model.Table) []string {
 	var arguments []string
 	for _, name := range t.PrimaryKey.Columns {
 		column := t.Column(name)
-		arguments = append(arguments, describe(column.Comment)+name+": "+w.scalar(column.Type.Scalar())+"!")
+		arguments = append(arguments, describe(column.Comment)+t.NameOf(name)+": "+w.scalar(column.Type.Scalar())+"!")
 	}
 	sort.Strings(arguments)
 	return arguments
@@ -139,6 +151,16 @@ func (w *writer) boolExp(t *model.Table, read *model.SelectRight) {
 		}
 		for _, relationship := range w.readable(t) {
 			lines = append(lines, relationship.Name+": "+relationship.To.GraphQL+"_bool_exp")
+			if relationship.Array && relationship.To.Select(w.caller).Aggregations {
+				lines = append(lines, relationship.Name+"_aggregate: "+relationship.To.GraphQL+"_aggregate_bool_exp")
+			}
+		}
+		for _, computed := range w.comparableFields(t, read) {
+			if computed.To != nil {
+				lines = append(lines, computed.Name+": "+computed.To.GraphQL+"_bool_exp")
+			} else {
+				lines = append(lines, computed.Name+": "+w.comparison(computed.Returns))
+			}
 		}
 	}
 	w.block("input", name, "Boolean expression to filter rows; all fields are combined with a logical AND.", lines)
@@ -156,6 +178,11 @@ func (w *writer) orderBy(t *model.Table, read *model.SelectRight) {
 			lines = append(lines, relationship.Name+": "+to.GraphQL+"_order_by")
 		case to.Select(w.caller).Aggregations:
 			lines = append(lines, relationship.Name+"_aggregate: "+to.GraphQL+"_aggregate_order_by")
+		}
+	}
+	for _, computed := range w.comparableFields(t, read) {
+		if computed.To == nil {
+			lines = append(lines, computed.Name+": order_by")
 		}
 	}
 	w.block("input", t.GraphQL+"_order_by", "Ordering options when selecting rows.", lines)

@@ -62,13 +62,41 @@ func (c condition) entry(key string, value any) (string, error) {
 			return c.exists(value)
 		}
 	}
-	if column := c.table.Column(key); column != nil {
-		return c.operators(*column, value)
+	if column := c.columnOf(key); column != nil {
+		expression, err := c.expression(column.Name)
+		if err != nil {
+			return "", err
+		}
+		return c.operators(expression, column.Type, value)
 	}
 	if relationship := c.table.Relationship(key); relationship != nil {
-		return c.related(relationship, value)
+		to := c.builder.scope(relationship.To)
+		return c.related(key, to, join(c.scope, relationship, to), value)
+	}
+	if computed := c.table.Computed(key); computed != nil {
+		return c.computed(computed, value)
+	}
+	name, counted := strings.CutSuffix(key, "_aggregate")
+	if relationship := c.table.Relationship(name); relationship != nil && counted && !c.permission {
+		return c.counted(relationship, value)
 	}
 	return "", qerr.New(qerr.ValidationFailed, "%q is no column or relationship of table %q", key, c.table.GraphQL)
+}
+
+// columnOf finds a column: metadata says its name, a client what GraphQL calls it.
+func (c condition) columnOf(key string) *catalog.Column {
+	if c.permission {
+		return c.table.Column(key)
+	}
+	return c.table.Field(key)
+}
+
+// expression is a column as the author of the condition sees it.
+func (c condition) expression(name string) (string, error) {
+	if c.permission {
+		return c.column(name), nil
+	}
+	return c.visible(c.scope, name)
 }
 
 func (c condition) list(value any, operator, empty string) (string, error) {
@@ -134,18 +162,17 @@ func tableName(value any) metadata.TableName {
 	return metadata.TableName{}
 }
 
-// related compiles a condition on related rows. A client sees only those that the
-// role may read.
-func (c condition) related(relationship *model.Relationship, value any) (string, error) {
+// related compiles a condition on the rows of another scope. A client sees only those
+// that the role may read.
+func (c condition) related(name string, s *scope, joined string, value any) (string, error) {
 	if value == nil {
 		return "TRUE", nil
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		return "", qerr.New(qerr.ValidationFailed, "relationship %q takes an object", relationship.Name)
+		return "", qerr.New(qerr.ValidationFailed, "relationship %q takes an object", name)
 	}
-	s := c.builder.scope(relationship.To)
-	parts := []string{join(c.scope, relationship, s)}
+	parts := []string{joined}
 	if !c.permission {
 		readable, err := c.readable(s)
 		if err != nil {
@@ -155,6 +182,46 @@ func (c condition) related(relationship *model.Relationship, value any) (string,
 	}
 	inner, err := condition{builder: c.builder, scope: s, root: c.root, permission: c.permission}.compile(object)
 	return existsSQL(s, and(append(parts, inner)...)), err
+}
+
+// computed compiles a condition on a computed field that wants no arguments.
+func (c condition) computed(field *model.ComputedField, value any) (string, error) {
+	call, err := c.invoke(field.Call, c.scope, nil)
+	if err != nil {
+		return "", err
+	}
+	if field.To != nil {
+		return c.related(field.Name, c.builder.calling(field.To, call), "", value)
+	}
+	if !c.permission {
+		if call, err = c.redacted(c.scope, field.Name, call); err != nil {
+			return "", err
+		}
+	}
+	return c.operators(call, field.Returns, value)
+}
+
+// counted compiles a condition on how many related rows the caller may read.
+func (c condition) counted(relationship *model.Relationship, value any) (string, error) {
+	object, _ := value.(map[string]any)
+	asked, ok := object["count"].(map[string]any)
+	if !ok {
+		return "TRUE", nil
+	}
+	to, readable, err := c.joined(c.scope, relationship)
+	if err != nil {
+		return "", err
+	}
+	filter, err := c.where(to, asked["filter"])
+	if err != nil {
+		return "", err
+	}
+	count, err := c.countOf(to, asked["arguments"], asked["distinct"])
+	if err != nil {
+		return "", err
+	}
+	number := fmt.Sprintf("(SELECT %s FROM %s WHERE %s)", count, to.source(), and(readable, filter))
+	return c.operators(number, intType, asked["predicate"])
 }
 
 // readable is the filter of the role's select permission.
@@ -167,7 +234,7 @@ func (b *builder) readable(s *scope) (string, error) {
 }
 
 func existsSQL(s *scope, condition string) string {
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s AS %s WHERE %s)", s.table.Quote(), quote(s.alias), condition)
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s WHERE %s)", s.source(), condition)
 }
 
 func join(from *scope, relationship *model.Relationship, to *scope) string {
@@ -179,7 +246,7 @@ func join(from *scope, relationship *model.Relationship, to *scope) string {
 }
 
 // operators compiles {_eq: 1, _lt: 2}; in metadata a bare value means _eq.
-func (c condition) operators(column catalog.Column, value any) (string, error) {
+func (c condition) operators(expression string, t catalog.Type, value any) (string, error) {
 	object, ok := value.(map[string]any)
 	if !ok {
 		if !c.permission {
@@ -194,7 +261,7 @@ func (c condition) operators(column catalog.Column, value any) (string, error) {
 	sort.Strings(keys)
 	var parts []string
 	for _, key := range keys {
-		part, err := c.operator(c.column(column.Name), column.Type, key, object[key])
+		part, err := c.operator(expression, t, key, object[key])
 		if err != nil {
 			return "", err
 		}

@@ -2,6 +2,7 @@ package sqlgen
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/nself/tenancy/internal/local/engine/catalog"
@@ -28,7 +29,7 @@ func (b *builder) insert(t *model.Table, field *request.Field, one bool) (Statem
 	if err != nil {
 		return Statement{}, err
 	}
-	source, err := w.insertSource(t, right, objects)
+	source, err := w.insertSource(t, right, objects, nil)
 	if err != nil {
 		return Statement{}, err
 	}
@@ -41,20 +42,24 @@ func (b *builder) insert(t *model.Table, field *request.Field, one bool) (Statem
 	return statement, err
 }
 
-// insertSource writes the columns and the rows of values.
-func (w writing) insertSource(t *model.Table, right *model.InsertRight, objects []any) (string, error) {
-	columns := insertColumns(t, right, objects)
+// insertSource writes the columns and the rows of values. given are columns that every
+// row has, unless a preset goes before them.
+func (w writing) insertSource(t *model.Table, right *model.InsertRight, objects []any, given map[string]any) (string, error) {
 	if len(objects) == 0 {
 		column := anyColumn(t)
 		return fmt.Sprintf("(%s) SELECT NULL::%s WHERE false", quote(column.Name), column.Type.SQL()), nil
 	}
+	rowsGiven := make([]map[string]any, 0, len(objects))
+	for _, object := range objects {
+		rowsGiven = append(rowsGiven, rowOf(t, object, given))
+	}
+	columns := insertColumns(t, right, rowsGiven)
 	var quoted, rows []string
 	for _, column := range columns {
 		quoted = append(quoted, quote(column))
 	}
-	for _, item := range objects {
-		object, _ := item.(map[string]any)
-		values, err := w.insertValues(t, right, columns, object)
+	for _, row := range rowsGiven {
+		values, err := w.insertValues(t, right, columns, row)
 		if err != nil {
 			return "", err
 		}
@@ -63,13 +68,25 @@ func (w writing) insertSource(t *model.Table, right *model.InsertRight, objects 
 	return fmt.Sprintf("(%s) VALUES %s", strings.Join(quoted, ", "), strings.Join(rows, ", ")), nil
 }
 
+// rowOf returns a client's object by column, its relationships left out.
+func rowOf(t *model.Table, object any, given map[string]any) map[string]any {
+	row := map[string]any{}
+	maps.Copy(row, given)
+	fields, _ := object.(map[string]any)
+	for name, value := range fields {
+		if column := t.Field(name); column != nil {
+			row[column.Name] = value
+		}
+	}
+	return row
+}
+
 // insertColumns are the columns that any row or preset sets; one at least, as a list
 // of rows of nothing but defaults must name one.
-func insertColumns(t *model.Table, right *model.InsertRight, objects []any) []string {
+func insertColumns(t *model.Table, right *model.InsertRight, rows []map[string]any) []string {
 	set := map[string]bool{}
-	for _, item := range objects {
-		object, _ := item.(map[string]any)
-		for name := range object {
+	for _, row := range rows {
+		for name := range row {
 			set[name] = true
 		}
 	}
@@ -130,7 +147,9 @@ func (w writing) onConflict(t *model.Table, given any) (conflictAction, error) {
 	}
 	var sets []string
 	for _, column := range columns {
-		if name, _ := column.(string); right.Columns[name] {
+		name, _ := column.(string)
+		if known := t.Field(name); known != nil && right.Columns[known.Name] {
+			name = known.Name
 			sets = append(sets, quote(name)+" = EXCLUDED."+quote(name))
 		}
 	}

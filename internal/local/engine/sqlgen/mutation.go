@@ -19,7 +19,7 @@ type writing struct {
 }
 
 func (b *builder) writing(t *model.Table) writing {
-	return writing{builder: b, target: b.scope(t), result: b.scope(t)}
+	return writing{builder: b, target: b.scope(t), result: b.derived(t)}
 }
 
 // finish puts the statement together: the mutation in a common table expression, the
@@ -29,18 +29,25 @@ func (w writing) finish(mutation, check, failure string, field *request.Field, o
 	if err != nil {
 		return Statement{}, err
 	}
+	statement := w.assemble(mutation, check, failure, answer)
+	statement.Path = field.Path
+	return statement, nil
+}
+
+// assemble writes the mutation, with what the answer needs of its rows, before the answer.
+func (w writing) assemble(mutation, check, failure, answer string) Statement {
 	returning := w.result.columns(w.target.alias)
 	if check != "TRUE" {
 		returning += ", (" + check + ") AS " + quote(checkColumn)
 	}
 	rows := quote(w.result.alias)
-	statement := Statement{Args: w.args, Path: field.Path}
+	statement := Statement{Args: w.args}
 	statement.SQL = fmt.Sprintf("WITH %s AS (%s RETURNING %s) SELECT %s", rows, mutation, returning, answer)
 	if check != "TRUE" {
 		statement.Checked, statement.Failure = true, failure
 		statement.SQL += fmt.Sprintf(", (SELECT coalesce(bool_and(coalesce(%s, false)), true) FROM %s)", quote(w.result.alias, checkColumn), rows)
 	}
-	return statement, nil
+	return statement
 }
 
 func (w writing) answer(field *request.Field, one bool) (string, error) {
@@ -49,13 +56,18 @@ func (w writing) answer(field *request.Field, one bool) (string, error) {
 		object, err := w.object(w.result, field.Fields)
 		return fmt.Sprintf("(SELECT %s FROM %s LIMIT 1)", object, rows), err
 	}
+	return w.response(w.result, field, fmt.Sprintf("(SELECT count(*)::text FROM %s)", rows))
+}
+
+// response compiles t_mutation_response over the rows of a scope.
+func (b *builder) response(s *scope, field *request.Field, affected string) (string, error) {
 	return members(field.Fields, func(part *request.Field) (string, error) {
 		switch part.Name {
 		case "affected_rows":
-			return fmt.Sprintf("(SELECT count(*)::text FROM %s)", rows), nil
+			return affected, nil
 		case "returning":
-			object, err := w.object(w.result, part.Fields)
-			return fmt.Sprintf("(SELECT %s FROM %s)", array(object), rows), err
+			object, err := b.object(s, part.Fields)
+			return fmt.Sprintf("(SELECT %s FROM %s)", array(object), s.source()), err
 		}
 		return literal(`"` + part.Parent + `"`), nil
 	})

@@ -32,6 +32,7 @@ var keyLists = map[string]string{"_has_keys_any": "?|", "_has_keys_all": "?&"}
 var (
 	textType = catalog.Type{Schema: "pg_catalog", Name: "text"}
 	boolType = catalog.Type{Schema: "pg_catalog", Name: "bool"}
+	intType  = catalog.Type{Schema: "pg_catalog", Name: "int4"}
 )
 
 // operator compiles one comparison of expression, which has the type t.

@@ -36,9 +36,9 @@ func (b *builder) orderBy(s *scope, given any) (string, error) {
 
 // ordering compiles one key; wrap turns an expression on s into one of the outer row.
 func (b *builder) ordering(s *scope, key string, value any, wrap func(string) string) ([]string, error) {
-	if s.table.Column(key) != nil {
-		direction, _ := value.(string)
-		return []string{wrap(s.column(key)) + " " + directions[direction]}, nil
+	if direction, ok := value.(string); ok {
+		expression, err := b.sortable(s, key)
+		return []string{wrap(expression) + " " + directions[direction]}, err
 	}
 	inner, _ := value.(map[string]any)
 	if relationship := s.table.Relationship(key); relationship != nil && !relationship.Array {
@@ -49,6 +49,22 @@ func (b *builder) ordering(s *scope, key string, value any, wrap func(string) st
 		return b.orderByAggregate(s, relationship, inner, wrap)
 	}
 	return nil, qerr.New(qerr.ValidationFailed, "cannot order by %q", key)
+}
+
+// sortable is a column, or a computed field that wants no arguments.
+func (b *builder) sortable(s *scope, key string) (string, error) {
+	if column := s.table.Field(key); column != nil {
+		return b.visible(s, column.Name)
+	}
+	computed := s.table.Computed(key)
+	if computed == nil {
+		return "", qerr.New(qerr.ValidationFailed, "cannot order by %q", key)
+	}
+	call, err := b.invoke(computed.Call, s, nil)
+	if err != nil {
+		return "", err
+	}
+	return b.redacted(s, key, call)
 }
 
 func (b *builder) orderThrough(s *scope, by *model.Relationship, inner map[string]any, wrap func(string) string) ([]string, error) {
@@ -62,7 +78,7 @@ func (b *builder) orderThrough(s *scope, by *model.Relationship, inner map[strin
 			return nil, err
 		}
 		found, err := b.ordering(to, key, inner[key], func(expression string) string {
-			return wrap(fmt.Sprintf("(SELECT %s FROM %s AS %s WHERE %s LIMIT 1)", expression, to.table.Quote(), quote(to.alias), condition))
+			return wrap(fmt.Sprintf("(SELECT %s FROM %s WHERE %s LIMIT 1)", expression, to.source(), condition))
 		})
 		if err != nil {
 			return nil, err
@@ -74,26 +90,26 @@ func (b *builder) orderThrough(s *scope, by *model.Relationship, inner map[strin
 
 func (b *builder) orderByAggregate(s *scope, by *model.Relationship, inner map[string]any, wrap func(string) string) ([]string, error) {
 	var parts []string
-	add := func(expression func(*scope) string, direction any) error {
+	add := func(value func(*scope) (string, error), direction any) error {
 		to, condition, err := b.joined(s, by)
 		name, ok := direction.(string)
 		if err != nil || !ok {
 			return err
 		}
-		parts = append(parts, wrap(fmt.Sprintf("(SELECT %s FROM %s AS %s WHERE %s)",
-			expression(to), to.table.Quote(), quote(to.alias), condition))+" "+directions[name])
-		return nil
+		expression, err := value(to)
+		parts = append(parts, wrap(fmt.Sprintf("(SELECT %s FROM %s WHERE %s)", expression, to.source(), condition))+" "+directions[name])
+		return err
 	}
 	for _, function := range sortedKeys(inner) {
 		if function == "count" {
-			if err := add(func(*scope) string { return "count(*)" }, inner[function]); err != nil {
+			if err := add(func(*scope) (string, error) { return "count(*)", nil }, inner[function]); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		columns, _ := inner[function].(map[string]any)
 		for _, column := range sortedKeys(columns) {
-			if err := add(func(to *scope) string { return call(function, to, column) }, columns[column]); err != nil {
+			if err := add(func(to *scope) (string, error) { return b.call(function, to, column) }, columns[column]); err != nil {
 				return nil, err
 			}
 		}
@@ -109,7 +125,7 @@ func (b *builder) joined(s *scope, by *model.Relationship) (*scope, string, erro
 }
 
 // distinctOn compiles distinct_on, whose columns must lead the ordering.
-func distinctOn(s *scope, given, orderBy any) (string, error) {
+func (b *builder) distinctOn(s *scope, given, orderBy any) (string, error) {
 	columns, _ := given.([]any)
 	if len(columns) == 0 {
 		return "", nil
@@ -119,7 +135,11 @@ func distinctOn(s *scope, given, orderBy any) (string, error) {
 	for _, column := range columns {
 		name, _ := column.(string)
 		wanted[name] = true
-		quoted = append(quoted, s.column(name))
+		expression, err := b.visible(s, s.table.Field(name).Name)
+		if err != nil {
+			return "", err
+		}
+		quoted = append(quoted, expression)
 	}
 	leading := leadingKeys(orderBy)
 	for i, key := range leading {

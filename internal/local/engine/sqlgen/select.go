@@ -6,17 +6,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/nself/tenancy/internal/local/engine/catalog"
 	"github.com/nself/tenancy/internal/local/engine/model"
 	"github.com/nself/tenancy/internal/local/engine/qerr"
 	"github.com/nself/tenancy/internal/local/engine/request"
 )
-
-// link is how rows of a table hang on a row above; nil at the root.
-type link struct {
-	from *scope
-	by   *model.Relationship
-}
 
 // clauses are the compiled row arguments of a table field.
 type clauses struct {
@@ -37,10 +30,10 @@ func (c clauses) tail() string {
 	return tail
 }
 
-// rows compiles a list of rows into a JSON array as text.
-func (b *builder) rows(t *model.Table, field *request.Field, above *link) (string, error) {
-	s := b.scope(t)
-	c, err := b.clauses(s, field.Args, above, true)
+// rows compiles the rows of a scope into a JSON array as text. joined ties them to a
+// row above; it is empty at the root.
+func (b *builder) rows(s *scope, field *request.Field, joined string) (string, error) {
+	c, err := b.clauses(s, field.Args, joined, true)
 	if err != nil {
 		return "", err
 	}
@@ -49,8 +42,21 @@ func (b *builder) rows(t *model.Table, field *request.Field, above *link) (strin
 		return "", err
 	}
 	outer := quote(b.alias())
-	return fmt.Sprintf("(SELECT %s FROM (SELECT %s%s AS j FROM %s AS %s%s) AS %s)",
-		array(outer+".j"), c.distinct, object, t.Quote(), quote(s.alias), c.tail(), outer), nil
+	return fmt.Sprintf("(SELECT %s FROM (SELECT %s%s AS j FROM %s%s) AS %s)",
+		array(outer+".j"), c.distinct, object, s.source(), c.tail(), outer), nil
+}
+
+// first compiles the first row of a scope into a JSON object as text, or null.
+func (b *builder) first(s *scope, field *request.Field, joined string) (string, error) {
+	c, err := b.clauses(s, field.Args, joined, false)
+	if err != nil {
+		return "", err
+	}
+	if c.limit == "" {
+		c.limit = "1"
+	}
+	object, err := b.object(s, field.Fields)
+	return fmt.Sprintf("(SELECT %s%s FROM %s%s)", c.distinct, object, s.source(), c.tail()), err
 }
 
 // array gathers JSON texts into a JSON array. Its input is a subquery already in
@@ -70,25 +76,29 @@ func (b *builder) byPK(t *model.Table, field *request.Field) (string, error) {
 		return "", err
 	}
 	object, err := b.object(s, field.Fields)
-	return fmt.Sprintf("(SELECT %s FROM %s AS %s WHERE %s)", object, t.Quote(), quote(s.alias), and(condition, readable)), err
+	return fmt.Sprintf("(SELECT %s FROM %s WHERE %s)", object, s.source(), and(condition, readable)), err
 }
 
 // key compiles the equality of the primary key with the given values.
 func (b *builder) key(s *scope, values map[string]any) (string, error) {
 	var parts []string
 	for _, name := range s.table.PrimaryKey.Columns {
-		value, err := b.value(values[name], s.table.Column(name).Type)
+		value, err := b.value(values[s.table.NameOf(name)], s.table.Column(name).Type)
 		if err != nil {
 			return "", err
 		}
-		parts = append(parts, s.column(name)+" = "+value)
+		column, err := b.visible(s, name)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, column+" = "+value)
 	}
 	return and(parts...), nil
 }
 
 // clauses compiles where, order_by, distinct_on, limit and offset together with the
 // role's filter. capped says whether the permission's own limit holds here.
-func (b *builder) clauses(s *scope, args map[string]any, above *link, capped bool) (clauses, error) {
+func (b *builder) clauses(s *scope, args map[string]any, joined string, capped bool) (clauses, error) {
 	var c clauses
 	where, err := b.where(s, args["where"])
 	if err != nil {
@@ -98,15 +108,11 @@ func (b *builder) clauses(s *scope, args map[string]any, above *link, capped boo
 	if err != nil {
 		return c, err
 	}
-	joined := ""
-	if above != nil {
-		joined = join(above.from, above.by, s)
-	}
 	c.where = and(joined, readable, where)
 	if c.order, err = b.orderBy(s, args["order_by"]); err != nil {
 		return c, err
 	}
-	if c.distinct, err = distinctOn(s, args["distinct_on"], args["order_by"]); err != nil {
+	if c.distinct, err = b.distinctOn(s, args["distinct_on"], args["order_by"]); err != nil {
 		return c, err
 	}
 	if c.limit, err = b.limit(s.table, args["limit"], capped); err != nil {
@@ -170,25 +176,32 @@ func (b *builder) member(s *scope, field *request.Field) (string, error) {
 	if field.Name == "__typename" {
 		return literal(`"` + field.Parent + `"`), nil
 	}
-	if column := s.table.Column(field.Name); column != nil {
-		return b.columnJSON(s, *column, field)
+	if column := s.table.Field(field.Name); column != nil {
+		expression, err := b.visible(s, column.Name)
+		if err != nil {
+			return "", err
+		}
+		return b.scalarJSON(expression, field)
 	}
 	if relationship := s.table.Relationship(field.Name); relationship != nil {
-		above := &link{s, relationship}
+		to := b.scope(relationship.To)
 		if relationship.Array {
-			return b.rows(relationship.To, field, above)
+			return b.rows(to, field, join(s, relationship, to))
 		}
-		return b.relatedObject(relationship.To, field, above)
+		return b.first(to, field, join(s, relationship, to))
+	}
+	if computed := s.table.Computed(field.Name); computed != nil {
+		return b.computed(s, computed, field)
 	}
 	name, _ := strings.CutSuffix(field.Name, "_aggregate")
 	if relationship := s.table.Relationship(name); relationship != nil && relationship.Array {
-		return b.aggregate(relationship.To, field, &link{s, relationship})
+		to := b.scope(relationship.To)
+		return b.aggregate(to, field, join(s, relationship, to))
 	}
 	return "", qerr.New(qerr.Unexpected, "no column for field %s", field.Name)
 }
 
-func (b *builder) columnJSON(s *scope, column catalog.Column, field *request.Field) (string, error) {
-	expression := s.column(column.Name)
+func (b *builder) scalarJSON(expression string, field *request.Field) (string, error) {
 	path, ok := field.Args["path"].(string)
 	if !ok {
 		return "to_json(" + expression + ")::text", nil
@@ -198,15 +211,4 @@ func (b *builder) columnJSON(s *scope, column catalog.Column, field *request.Fie
 		return "", err
 	}
 	return fmt.Sprintf("(%s #> %s::text[])::text", expression, b.param(steps)), nil
-}
-
-func (b *builder) relatedObject(t *model.Table, field *request.Field, above *link) (string, error) {
-	s := b.scope(t)
-	joined := join(above.from, above.by, s)
-	readable, err := b.readable(s)
-	if err != nil {
-		return "", err
-	}
-	object, err := b.object(s, field.Fields)
-	return fmt.Sprintf("(SELECT %s FROM %s AS %s WHERE %s LIMIT 1)", object, t.Quote(), quote(s.alias), and(joined, readable)), err
 }

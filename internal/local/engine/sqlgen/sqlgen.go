@@ -6,7 +6,6 @@ package sqlgen
 
 import (
 	"fmt"
-	"sort"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -53,11 +52,13 @@ func (b *builder) root(root sdl.Root, field *request.Field) (Statement, error) {
 	t := root.Table
 	switch root.Kind {
 	case sdl.Select:
-		return b.query(field)(b.rows(t, field, nil))
+		return b.query(field)(b.rows(b.scope(t), field, ""))
 	case sdl.SelectAggregate:
-		return b.query(field)(b.aggregate(t, field, nil))
+		return b.query(field)(b.aggregate(b.scope(t), field, ""))
 	case sdl.SelectByPK:
 		return b.query(field)(b.byPK(t, field))
+	case sdl.FunctionRows, sdl.FunctionAggregate:
+		return b.query(field)(b.function(root, field))
 	case sdl.Insert, sdl.InsertOne:
 		return b.insert(t, field, root.Kind == sdl.InsertOne)
 	case sdl.Update:
@@ -107,36 +108,6 @@ func (b *builder) alias() string {
 	return fmt.Sprintf("t%d", b.aliases)
 }
 
-// scope is a table under an alias. used collects the columns that were referred to.
-type scope struct {
-	table *model.Table
-	alias string
-	used  map[string]bool
-}
-
-func (b *builder) scope(t *model.Table) *scope {
-	return &scope{table: t, alias: b.alias(), used: map[string]bool{}}
-}
-
-// column returns the quoted, qualified column.
-func (s *scope) column(name string) string {
-	s.used[name] = true
-	return quote(s.alias, name)
-}
-
-// columns lists the used columns under another alias, or a constant where there are none.
-func (s *scope) columns(alias string) string {
-	var list []string
-	for name := range s.used {
-		list = append(list, quote(alias, name))
-	}
-	if len(list) == 0 {
-		return "1"
-	}
-	sort.Strings(list)
-	return strings.Join(list, ", ")
-}
-
 func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 
 // literal quotes a constant that comes from the schema, never from a client's value.
@@ -164,10 +135,15 @@ func (b *builder) sessionVariable(name string) (string, error) {
 	if _, ok := b.session.Variables[name]; !ok && !b.dry {
 		return "", qerr.New(qerr.NotFound, "missing session variable: %q", name)
 	}
+	return fmt.Sprintf("((%s)::json ->> %s)", b.sessionText(), literal(name)), nil
+}
+
+// sessionText is all session variables as one JSON object.
+func (b *builder) sessionText() string {
 	if b.jsonArg == "" {
 		b.jsonArg = b.param(b.session.JSON)
 	}
-	return fmt.Sprintf("((%s::text)::json ->> %s)", b.jsonArg, literal(name)), nil
+	return b.jsonArg + "::text"
 }
 
 // isSessionVariable reports whether a permission's value names a session variable.

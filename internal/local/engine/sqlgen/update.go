@@ -76,12 +76,12 @@ func (w writing) assignments(t *model.Table, right *model.UpdateRight, args map[
 				return nil, qerr.New(qerr.ValidationFailed, "Column found in multiple operators: %q.", name)
 			}
 			seen[name] = true
-			column := *t.Column(name)
+			column := t.Field(name)
 			value, err := w.value(values[name], update.operand(column.Type))
 			if err != nil {
 				return nil, err
 			}
-			sets = append(sets, quote(name)+" = "+fmt.Sprintf(update.form, quote(w.target.alias, name), value))
+			sets = append(sets, quote(column.Name)+" = "+fmt.Sprintf(update.form, quote(w.target.alias, column.Name), value))
 		}
 	}
 	if len(sets) == 0 {
