@@ -131,15 +131,10 @@ func (x *protect) understand(args []string) ([]isolation.Name, error) {
 // list is ours, with what the database registers and the project directory declares: there
 // the declaration of a table is changed, so it has the last word.
 func (x *protect) list(ctx context.Context) (isolation.List, error) {
-	ours, err := isolation.Ours()
+	list, err := isolation.Installed(ctx, x.conn)
 	if err != nil {
 		return nil, err
 	}
-	registered, err := isolation.Registered(ctx, x.conn)
-	if err != nil {
-		return nil, fmt.Errorf("%w; run nself tenant init first", err)
-	}
-	list := registered.Union(ours)
 	if x.dir == "" {
 		return list, nil
 	}

@@ -79,7 +79,7 @@ func TestAnUnreachableDatabaseLeavesTheRestUnchecked(t *testing.T) {
 func TestAnEmptyDatabaseIsSentToInit(t *testing.T) {
 	checks, _ := examine(t, Config{DatabaseURL: pgtest.Empty(t).URL("postgres")})
 	fails(t, checks, "migrations", "not applied", "nself tenant init")
-	fails(t, checks, "row-level security", "no tenant tables", "nself tenant init")
+	fails(t, checks, "row-level security", "tenant_tables", "nself tenant init")
 }
 
 func TestAMigrationOfALaterVersionIsSeen(t *testing.T) {
@@ -147,20 +147,20 @@ func TestAPolicyThatAsksForNoTenantIsSeen(t *testing.T) {
 		db := pgtest.Database(t)
 		plant(t, db, wrong, "")
 		checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
-		fails(t, checks, "row-level security", "the policy leak opens "+relation, `DROP POLICY "leak" ON `+relation)
+		fails(t, checks, "row-level security", relation+" has, and the list has not: policy leak", "nself tenant protect "+relation)
 	}
 }
 
 func TestAWallTakenDownIsSeen(t *testing.T) {
 	for wrong, want := range map[string]string{
-		"ALTER TABLE auth.users DISABLE ROW LEVEL SECURITY":               "not enabled on auth.users",
-		"ALTER TABLE audit.log NO FORCE ROW LEVEL SECURITY":               "not forced on audit.log",
-		"CREATE TABLE tenants.notes (tenant_id uuid NOT NULL, body text)": "not enabled on tenants.notes",
+		"ALTER TABLE auth.users DISABLE ROW LEVEL SECURITY":               "auth.users lacks: row-level security is enabled",
+		"ALTER TABLE audit.log NO FORCE ROW LEVEL SECURITY":               "audit.log lacks: row-level security is forced",
+		"CREATE TABLE tenants.notes (tenant_id uuid NOT NULL, body text)": "tenants.notes has, and the list has not: rows of tenants",
 	} {
 		db := pgtest.Database(t)
 		plant(t, db, wrong, "")
 		checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
-		fails(t, checks, "row-level security", want, "ROW LEVEL SECURITY")
+		fails(t, checks, "row-level security", want, "nself tenant audit")
 	}
 }
 

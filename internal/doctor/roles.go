@@ -2,11 +2,11 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/pg"
 )
 
@@ -46,23 +46,13 @@ func (x *examination) roles(ctx context.Context) (string, error) {
 	return "none bypasses the policies or owns a tenant table; nself_server may become nself_tenant", x.serverBecomesTenant(ctx)
 }
 
-const (
-	tenantTables             = fromTables + whereTenants
-	tenantTablesWithPolicies = fromTables + ` JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid` + whereTenants
-)
-
-const fromTables = `
-	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`
-
-const whereTenants = `
-	WHERE c.relkind IN ('r', 'p')
-	  AND (n.nspname = 'tenants' OR (n.nspname, c.relname) IN (('audit', 'log'), ('auth', 'users'), ('auth', 'sessions')))`
-
 // A role that is a member of the owner may switch the policies off as the owner may.
 const ownersSQL = `
 	SELECT r.rolname AS role, owned.relation, owned.owner
 	FROM pg_catalog.pg_roles r,
-	     (SELECT c.oid::regclass::text AS relation, c.relowner, pg_get_userbyid(c.relowner)::text AS owner` + tenantTables + `) AS owned
+	     (SELECT c.oid::regclass::text AS relation, c.relowner, pg_get_userbyid(c.relowner)::text AS owner
+	      FROM nself.tenant_tables t
+	      JOIN pg_catalog.pg_class c ON c.oid = to_regclass(format('%I.%I', t.schema_name, t.table_name))) AS owned
 	WHERE r.rolname = ANY (@roles::text[]) AND pg_has_role(r.oid, owned.relowner, 'MEMBER')
 	ORDER BY 1, 2 LIMIT 1`
 
@@ -102,60 +92,19 @@ func (x *examination) serverBecomesTenant(ctx context.Context) error {
 	return err
 }
 
-const wallsSQL = `
-	SELECT c.oid::regclass::text AS relation, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced` + tenantTables + `
-	ORDER BY 1`
-
-type wall struct {
-	Relation string `db:"relation"`
-	Enabled  bool   `db:"enabled"`
-	Forced   bool   `db:"forced"`
-}
-
+// rowSecurity compares the wall in the database with the list of tenant tables; nself
+// tenant audit looks for everything else that could let a tenant's rows out.
 func (x *examination) rowSecurity(ctx context.Context) (string, error) {
-	walls, err := pg.All[wall](ctx, x.conn, wallsSQL, nil)
+	list, err := isolation.Installed(ctx, x.conn)
 	if err != nil {
 		return "", err
 	}
-	if len(walls) == 0 {
-		return "", errors.New("there are no tenant tables")
-	}
-	for _, w := range walls {
-		switch {
-		case !w.Enabled:
-			return "", &finding{"not enabled on " + w.Relation, "ALTER TABLE " + w.Relation + " ENABLE ROW LEVEL SECURITY"}
-		case !w.Forced:
-			return "", &finding{"not forced on " + w.Relation, "ALTER TABLE " + w.Relation + " FORCE ROW LEVEL SECURITY"}
-		}
-	}
-	if err := x.openPolicies(ctx); err != nil {
+	found, err := list.Differences(ctx, x.conn, nil)
+	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("enabled and forced on %d tables, each policy bound to the session's tenant", len(walls)), nil
-}
-
-// Policies add up: one that asks for no tenant opens the table, however good the others
-// are. The owner and the server alone have such.
-const openPoliciesSQL = `
-	SELECT p.polname AS policy, c.oid::regclass::text AS relation` + tenantTablesWithPolicies + `
-	  AND p.polpermissive
-	  AND NOT p.polroles <@ ARRAY[to_regrole('nself_owner')::oid, to_regrole('nself_server')::oid]
-	  AND NOT (coalesce(pg_get_expr(p.polqual, p.polrelid) ~ @bound, true)
-	           AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid) ~ @bound, true))
-	ORDER BY 2, 1 LIMIT 1`
-
-func (x *examination) openPolicies(ctx context.Context) error {
-	type policy struct {
-		Policy   string `db:"policy"`
-		Relation string `db:"relation"`
+	if len(found) > 0 {
+		return "", &finding{found[0].String(), "nself tenant protect " + found[0].Table.String() + ", and nself tenant audit for the rest"}
 	}
-	found, err := pg.All[policy](ctx, x.conn, openPoliciesSQL, pgx.NamedArgs{"bound": "(active|current)_tenant_id"})
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	open := found[0]
-	return &finding{
-		fmt.Sprintf("the policy %s opens %s to every tenant", open.Policy, open.Relation),
-		"DROP POLICY " + pgx.Identifier{open.Policy}.Sanitize() + " ON " + open.Relation,
-	}
+	return fmt.Sprintf("as declared on %d tables", len(list)), nil
 }

@@ -42,6 +42,7 @@ func TestADatabaseThatLeavesTheListIsTold(t *testing.T) {
 		{"ALTER TABLE tenants.tenant_settings DISABLE TRIGGER tenant_id_is_immutable", settings + " lacks: tenant_id is immutable"},
 		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_pkey", settings + " lacks: an index is led by tenant_id"},
 		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_pkey, ALTER tenant_id DROP NOT NULL", settings + " lacks: tenant_id is not null"},
+		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_tenant_id_fkey", settings + " lacks: tenant_id refers to the tenants"},
 		{"CREATE UNIQUE INDEX one_key ON tenants.tenant_settings (key)", "the key one_key holds across tenants"},
 		{"ALTER TABLE tenants.tenants DROP CONSTRAINT tenants_slug_key", "tenants.tenants lacks: the key tenants_slug_key holds across tenants"},
 		{"CREATE TABLE public.orders (tenant_id uuid)", "public.orders has, and the list has not: rows of tenants, as it seems"},

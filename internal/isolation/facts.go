@@ -25,6 +25,9 @@ func (t Table) databaseFacts() []string {
 	}
 	facts = append(facts, "row-level security is enabled", "row-level security is forced",
 		t.TenantColumn()+" is of type uuid", t.TenantColumn()+" is immutable", "an index is led by "+t.TenantColumn())
+	if t.Outlives == "" && t.Name != tenantsTable {
+		facts = append(facts, t.TenantColumn()+" refers to the tenants")
+	}
 	if t.Nullable == "" {
 		facts = append(facts, t.TenantColumn()+" is not null")
 	}
@@ -76,6 +79,9 @@ const catalogFactsAllTenantsSQL = `
 	  UNION ALL SELECT oid, 'is owned by ' || pg_get_userbyid(relowner) FROM relation
 	  UNION ALL SELECT oid, tenant_column || ' is of type ' || format_type(atttypid, NULL) FROM relation WHERE attnum IS NOT NULL
 	  UNION ALL SELECT oid, tenant_column || ' is not null' FROM relation WHERE attnotnull
+	  UNION ALL SELECT DISTINCT r.oid, r.tenant_column || ' refers to the tenants'
+	    FROM relation r JOIN pg_catalog.pg_constraint f ON f.conrelid = r.oid AND f.contype = 'f' AND f.convalidated
+	    WHERE f.confrelid = to_regclass('tenants.tenants') AND f.conkey = ARRAY[r.attnum]
 	  UNION ALL SELECT r.oid, concat_ws(' ', 'policy', p.polname, 'for',
 	      CASE p.polcmd WHEN '*' THEN 'all' WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update' ELSE 'delete' END,
 	      CASE WHEN NOT p.polpermissive THEN '(restrictive)' END, 'to',

@@ -40,6 +40,7 @@ type Table struct {
 	Column      string            `yaml:"column,omitempty" json:"column,omitempty"`     // the tenant column; empty: tenant_id
 	Nullable    string            `yaml:"nullable,omitempty" json:"nullable,omitempty"` // why the tenant column may be null; empty: it may not
 	Global      map[string]string `yaml:"global,omitempty" json:"global,omitempty"`     // the keys without the tenant column, by index, each with its reason
+	Outlives    string            `yaml:"outlives,omitempty" json:"outlives,omitempty"` // why rows stay when their tenant goes; empty: they reference it and go with it
 	Grants      Grants            `yaml:"grants" json:"grants"`
 	Policies    []Policy          `yaml:"policies,omitempty" json:"policies,omitempty"` // empty: the standard ones of Rows
 	Permissions []Permission      `yaml:"permissions,omitempty" json:"permissions,omitempty"`

@@ -27,6 +27,17 @@ func Registered(ctx context.Context, db pg.DB) (List, error) {
 	return list, nil
 }
 
+// Installed is the list that an installation is to agree with: what its database
+// registers, and our own tables as this version declares them.
+func Installed(ctx context.Context, db pg.DB) (List, error) {
+	registered, err := Registered(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("%w; run nself tenant init", err)
+	}
+	ours, err := Ours()
+	return registered.Union(ours), err
+}
+
 // canonicalDeclaration is the declaration as one text, for comparison.
 func canonicalDeclaration(t Table) string {
 	text, err := json.Marshal(t)

@@ -40,7 +40,7 @@ func (t Table) faults() []string {
 	if !slices.Contains([]Rows{"", OfTenant, OfMembers, Shared}, t.Rows) {
 		fail("rows is %q; it is tenant, members or shared", t.Rows)
 	}
-	if !t.Walled() && (t.Column != "" || t.Nullable != "" || t.Global != nil || t.Policies != nil) {
+	if !t.Walled() && (t.Column != "" || t.Nullable != "" || t.Outlives != "" || t.Global != nil || t.Policies != nil) {
 		fail("a shared table has no tenant column, keys or policies to speak of")
 	}
 	for role, granted := range t.Grants {
