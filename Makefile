@@ -25,7 +25,7 @@ race: ## Run every test under the race detector
 	@go test -race -json ./... | awk -f .ci/tests.awk
 
 lint: $(LINT) ## Check form: gofmt, go vet, go mod tidy, golangci-lint
-	@unformatted=$$(gofmt -l cmd deploy handlers hasura internal); \
+	@unformatted=$$(gofmt -l bench cmd deploy handlers hasura internal); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	@go vet ./...
 	@go mod tidy -diff

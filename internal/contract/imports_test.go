@@ -34,10 +34,10 @@ var house = []room{
 	{"settings", []string{"internal/config"}, []string{"leaf", "noun"}, false},
 	{"door", []string{"handlers", "handlers/"}, []string{"leaf", "noun", "door"}, true},
 	{"wiring", []string{"internal/app"}, []string{"leaf", "noun", "upkeep", "settings", "door"}, true},
-	{"stand-in", []string{"internal/local/"}, []string{"leaf", "noun", "files", "upkeep", "settings", "door", "wiring", "stand-in"}, true},
+	{"stand-in", []string{"internal/local/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "settings", "door", "wiring", "stand-in"}, true},
 	{"test support", []string{"internal/pgtest"}, []string{"leaf", "noun", "upkeep", "stand-in"}, false},
 	{"command", []string{"cmd/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "wall", "examiner", "settings", "wiring", "stand-in"}, true},
-	{"tests", []string{"internal/contract", "internal/acceptance", "deploy"}, nil, false},
+	{"tests", []string{"internal/contract", "internal/acceptance", "deploy", "bench"}, nil, false},
 }
 
 // nounsOf is which noun may use which other.

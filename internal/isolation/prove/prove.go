@@ -1,0 +1,76 @@
+// Package prove tries from outside whether one tenant can see, change or detect another
+// one's rows: a GraphQL client with tokens of two tenants that learns each role's schema
+// by introspection, plants marked rows with the other tenant's token, and then reaches for
+// them through every root field. It knows no schema but the one it is told and works
+// against any Hasura v2. It owns the attempts and the judgement; it opens no database and
+// reads no metadata. Subscriptions are not tried: they share their permissions with
+// queries.
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Options say what to prove, and where.
+type Options struct {
+	Endpoint string   // Hasura's URL, with or without /v1/graphql
+	As       []string // tokens of the tenant that tries; every role each allows is tried
+	Against  string   // token of the tenant that is reached for
+	ReadOnly bool     // no mutation at all: nothing is planted either
+	Only     []string // root fields that alone are tried; empty: all
+	Without  []string // root fields that are not tried: what they give away is known and accepted
+}
+
+// cleaning is how long taking planted rows away may last once the caller has given up.
+const cleaning = time.Minute
+
+// Run makes every attempt and reports. It takes away what it planted even when ctx ends
+// early. An error means that it could not begin; what went wrong later is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	c, err := newClient(o.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.As) == 0 || o.Against == "" {
+		return nil, errors.New("a token of each of the two tenants is needed")
+	}
+	mine, err := newSide(ctx, c, o.As)
+	if err != nil {
+		return nil, fmt.Errorf("the token to try as: %w", err)
+	}
+	theirs, err := newSide(ctx, c, []string{o.Against})
+	if err != nil {
+		return nil, fmt.Errorf("the token to try against: %w", err)
+	}
+	if tenant, ok := theirs.named("tenant_id"); ok && slices.ContainsFunc(mine.callers, func(c *caller) bool {
+		own, _ := c.claims.of("tenant_id")
+		return own == tenant
+	}) {
+		return nil, errors.New("the tokens are of one tenant: what its members see of each other is no leak")
+	}
+	w, err := survey(ctx, mine, theirs)
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{world: w, report: &Report{Endpoint: c.url, ReadOnly: o.ReadOnly, SharedTables: w.alike}, readOnly: o.ReadOnly, only: o.Only, without: o.Without}
+	for _, caller := range mine.callers {
+		if err := r.role(ctx, caller); err != nil {
+			r.report.fault("%s: %v", caller.name, err)
+			break
+		}
+	}
+	if len(w.marks) == 0 {
+		r.report.fault("nothing is known of the other tenant that could be recognised: no row, no id in its token")
+	}
+	r.report.finish()
+	return r.report, nil
+}
+
+func newSide(ctx context.Context, c *client, tokens []string) (*side, error) {
+	made, err := callers(ctx, c, tokens)
+	return &side{callers: made, planted: map[string]*plant{}, reasons: map[string]string{}}, err
+}

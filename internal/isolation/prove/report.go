@@ -1,0 +1,147 @@
+package prove
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Report is what was tried and what came of it.
+type Report struct {
+	Endpoint string `json:"endpoint"`
+	ReadOnly bool   `json:"read_only"`
+	Roles    []Role `json:"roles"`
+	Attempts int    `json:"attempts"`
+	Leaks    []Leak `json:"leaks"`
+	Skipped  []Skip `json:"skipped"`
+	// SharedTables are tables of which both tenants see the same rows, that say of nobody
+	// whose they are: taken for the installation's own. Look whether that is meant.
+	SharedTables []string `json:"shared_tables"`
+	// Left are planted rows that could not be taken away again.
+	Left []string `json:"left"`
+	// Faults are what kept attempts from being made.
+	Faults []string `json:"faults"`
+}
+
+// Role is what was tried in one role. A role that sees no root field at all has no
+// tallies.
+type Role struct {
+	Name        string  `json:"name"`
+	SeesNothing bool    `json:"sees_nothing"`
+	Tallies     []Tally `json:"tallies"`
+}
+
+// Tally counts the attempts of one kind at one root field. Refused ones were answered
+// with an error; the others were answered without a row of the other tenant, or leaked.
+type Tally struct {
+	Kind     Kind   `json:"kind"`
+	Field    string `json:"field"`
+	Attempts int    `json:"attempts"`
+	Refused  int    `json:"refused"`
+	Leaks    int    `json:"leaks"`
+}
+
+// Leak is an attempt that got through, with the request that shows it.
+type Leak struct {
+	Role      string         `json:"role"`
+	Kind      Kind           `json:"kind"`
+	Field     string         `json:"field"`
+	Finding   string         `json:"finding"`
+	Query     string         `json:"query"`
+	Variables map[string]any `json:"variables"`
+}
+
+// Skip is what was not tried, and why.
+type Skip struct {
+	Role   string `json:"role"`
+	Kind   Kind   `json:"kind"`
+	Field  string `json:"field"`
+	Reason string `json:"reason"`
+}
+
+// OK reports whether everything was tried that there is to try, and nothing leaked.
+func (r *Report) OK() bool { return len(r.Leaks) == 0 && len(r.Faults) == 0 && len(r.Left) == 0 }
+
+// Of sums a role's tallies of one kind; of every kind where kind is "".
+func (r Role) Of(kind Kind) Tally {
+	sum := Tally{Kind: kind}
+	for _, tally := range r.Tallies {
+		if kind == "" || tally.Kind == kind {
+			sum.Attempts += tally.Attempts
+			sum.Refused += tally.Refused
+			sum.Leaks += tally.Leaks
+		}
+	}
+	return sum
+}
+
+func (r *Report) begin(c *caller) {
+	r.Roles = append(r.Roles, Role{Name: c.name, SeesNothing: c.seesNothing(), Tallies: []Tally{}})
+}
+
+// count adds an attempt of the role begun last.
+func (r *Report) count(role string, a attempt, refused bool, found string) {
+	tallies := &r.Roles[len(r.Roles)-1].Tallies
+	at := slices.IndexFunc(*tallies, func(t Tally) bool { return t.Kind == a.kind && t.Field == a.field })
+	if at < 0 {
+		at = len(*tallies)
+		*tallies = append(*tallies, Tally{Kind: a.kind, Field: a.field})
+	}
+	tally := &(*tallies)[at]
+	tally.Attempts++
+	r.Attempts++
+	switch {
+	case found != "":
+		tally.Leaks++
+		r.leak(Leak{role, a.kind, a.field, found, a.theirs.Document, a.theirs.Variables})
+	case refused:
+		tally.Refused++
+	}
+}
+
+func (r *Report) leak(l Leak) { r.Leaks = append(r.Leaks, l) }
+
+func (r *Report) skip(s Skip) {
+	if !slices.Contains(r.Skipped, s) {
+		r.Skipped = append(r.Skipped, s)
+	}
+}
+
+func (r *Report) left(row string) { r.Left = append(r.Left, row) }
+
+func (r *Report) fault(format string, args ...any) {
+	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
+}
+
+// finish sorts the report, and finds fault with attempts that were never made.
+func (r *Report) finish() {
+	for i := range r.Roles {
+		role := &r.Roles[i]
+		slices.SortFunc(role.Tallies, func(a, b Tally) int {
+			if a.Kind != b.Kind {
+				return slices.Index(Kinds, a.Kind) - slices.Index(Kinds, b.Kind)
+			}
+			return strings.Compare(a.Field, b.Field)
+		})
+		if !role.SeesNothing && len(role.Tallies) == 0 {
+			r.fault("%s: nothing could be tried", role.Name)
+		}
+	}
+	if r.Attempts == 0 {
+		r.fault("nothing was tried at all: no role of the token sees a root field that could be")
+	}
+	slices.SortStableFunc(r.Leaks, func(a, b Leak) int {
+		return strings.Compare(a.Role+"\x00"+a.Field+"\x00"+string(a.Kind), b.Role+"\x00"+b.Field+"\x00"+string(b.Kind))
+	})
+	for _, list := range []*[]string{&r.SharedTables, &r.Left, &r.Faults} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if r.Leaks == nil {
+		r.Leaks = []Leak{}
+	}
+	if r.Skipped == nil {
+		r.Skipped = []Skip{}
+	}
+}
