@@ -60,7 +60,7 @@ func plays() []play {
 		{"revokeInvitation", managers, naming(openInvitation), "{ id }", false},
 		{"resendInvitation", managers, naming(openInvitation), "{ id token }", false},
 		{"acceptInvitation", everyone, invitedElsewhere, "{ role }", false},
-		{"addMember", managers, naming(func(t *testing.T, _ house, _ person) args { return args{"userId": newUser(t).id} }), "{ role }", false},
+		{"addMember", managers, naming(func(t *testing.T, h house, _ person) args { return args{"userId": h.local(t).id} }), "{ role }", false},
 		{"updateMemberRole", managers, naming(func(_ *testing.T, h house, _ person) args { return args{"userId": h.guest.id, "role": "member"} }), "{ role }", false},
 		{"removeMember", managers, naming(func(_ *testing.T, h house, _ person) args { return args{"userId": h.guest.id} }), "{ role }", false},
 		{"leaveTenant", everyone[1:], withSecondOwner, "{ role }", false},

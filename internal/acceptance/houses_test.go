@@ -121,6 +121,15 @@ func (h house) admit(t *testing.T, role string) person {
 	return p.signIn(t, h.id)
 }
 
+// local makes an identity of the house's own, who is no member of it yet.
+func (h house) local(t *testing.T) person {
+	t.Helper()
+	p := person{email: unique("local") + "@example.test", role: "user"}
+	r := operator().must(t, `mutation($e: String!, $t: uuid!) { insert_users_one(object: {email: $e, name: "Local", tenant_id: $t}) { id } }`, args{"e": p.email, "t": h.id})
+	p.id = r.text(t, "insert_users_one.id")
+	return p
+}
+
 // invite asks an address in and returns the invitation's id and token.
 func (h house) invite(t *testing.T, email string) (id, token string) {
 	t.Helper()

@@ -87,7 +87,8 @@ func TestSameIdempotencyKeyAtOnceMakesOneTenant(t *testing.T) {
 
 func TestCreationsOfMembersKeepTheirKeyToo(t *testing.T) {
 	t.Parallel()
-	h, u, key := newHouse(t), newUser(t), unique("key")
+	h, key := newHouse(t), unique("key")
+	u := h.local(t)
 	add := `mutation($u: uuid!, $k: String) { addMember(userId: $u, idempotencyKey: $k) { userId role } }`
 	h.owner.must(t, add, args{"u": u.id, "k": key})
 	h.owner.must(t, add, args{"u": u.id, "k": key})

@@ -74,7 +74,7 @@ func TestInvitationDoesNotChangeTheRoleOfAMember(t *testing.T) {
 	t.Parallel()
 	h, u := newHouse(t), newUser(t)
 	_, token := h.invite(t, u.email)
-	h.owner.must(t, `mutation($u: uuid!) { addMember(userId: $u, role: "owner") { role } }`, args{"u": u.id})
+	operator().must(t, `mutation($t: String!, $u: uuid!) { addMember(tenant: $t, userId: $u, role: "owner") { role } }`, args{"t": h.id, "u": u.id})
 	u.ask(t, accept, args{"k": token})
 	if n := owners(t, h); n != 2 {
 		t.Errorf("%d owners after one of them took an invitation as a member", n)
@@ -108,9 +108,7 @@ func TestInvitationAcceptedAtOnceFromManySidesMakesOneMember(t *testing.T) {
 func TestIdentityOfOneTenantCannotJoinAnother(t *testing.T) {
 	t.Parallel()
 	home, other := newHouse(t), newHouse(t)
-	p := person{email: unique("local") + "@example.test", role: "user"}
-	r := operator().must(t, `mutation($e: String!, $t: uuid!) { insert_users_one(object: {email: $e, name: "Local", tenant_id: $t}) { id } }`, args{"e": p.email, "t": home.id})
-	p.id = r.text(t, "insert_users_one.id")
+	p := home.local(t)
 	none := other.owner.refused(t, `mutation { addMember(userId: "`+nobody+`") { role } }`, nil)
 	real := other.owner.refused(t, `mutation($u: uuid!) { addMember(userId: $u) { role } }`, args{"u": p.id})
 	if none.code() != real.code() || strings.ReplaceAll(none.Message, nobody, "…") != strings.ReplaceAll(real.Message, p.id, "…") {

@@ -58,12 +58,24 @@ func Accept(ctx context.Context, db pg.DB, actor session.Session, token string) 
 		if invited.AcceptedAt != nil || invited.RevokedAt != nil || !time.Now().Before(invited.ExpiresAt) {
 			return ended(invited)
 		}
-		if joined, err = insert(ctx, tx, inside, Member{UserID: actor.User, Role: invited.Role, InvitedBy: invited.InvitedBy}); err != nil {
+		if joined, err = join(ctx, tx, inside, invited); err != nil {
 			return err
 		}
 		return markAccepted(ctx, tx, actor.User, invited)
 	})
 	return joined, err
+}
+
+const joinSQL = `
+INSERT INTO tenants.tenant_members (tenant_id, user_id, role, invited_by)
+VALUES (@tenant_id, @user_id, @role, @invited_by) RETURNING ` + columns
+
+// join makes the actor a member by the actor's own consent.
+func join(ctx context.Context, tx pgx.Tx, actor session.Session, i Invitation) (Member, error) {
+	args := keys(actor, actor.User)
+	args["role"], args["invited_by"] = string(i.Role), i.InvitedBy
+	joined, err := insert(ctx, tx, actor, joinSQL, args)
+	return joined, writeFault(err, actor.User)
 }
 
 func markAccepted(ctx context.Context, tx pgx.Tx, user id.User, i Invitation) error {

@@ -36,26 +36,43 @@ func keys(actor session.Session, user id.User) pgx.NamedArgs {
 	return pgx.NamedArgs{"tenant_id": actor.Tenant, "user_id": user}
 }
 
+// The condition is part of the statement, so that nothing can change between the look
+// and the act. Of a tenant's people, row-level security holds it a second time: the
+// users they do not see cannot be added.
 const addSQL = `
 INSERT INTO tenants.tenant_members (tenant_id, user_id, role, invited_by)
-VALUES (@tenant_id, @user_id, @role, @invited_by) RETURNING ` + columns
+SELECT @tenant_id, u.id, @role, @invited_by
+FROM auth.users u WHERE u.id = @user_id AND (u.tenant_id = @tenant_id OR @any_user)
+RETURNING ` + columns
 
-// Add makes an existing user a member of the actor's tenant.
+// Add makes a user a member of the actor's tenant without asking that user, so that all
+// but the operator may add only the tenant's own identities. A shared one joins by
+// accepting an invitation. Whoever may not be added is the same not-found as nobody.
 func Add(ctx context.Context, db pg.DB, actor session.Session, user id.User, role Role) (Member, error) {
 	if err := mayGive(actor, role); err != nil {
 		return Member{}, err
 	}
-	return insert(ctx, db, actor, Member{UserID: user, Role: role, InvitedBy: actor.User})
+	args := keys(actor, user)
+	args["role"], args["invited_by"], args["any_user"] = string(role), actor.User, actor.IsOperator()
+	added, err := insert(ctx, db, actor, addSQL, args)
+	if !pg.NoRow(err) {
+		return added, writeFault(err, user)
+	}
+	switch _, err := pg.One[Member](ctx, db, memberSQL, keys(actor, user)); {
+	case err == nil:
+		return Member{}, alreadyMember(user)
+	case !pg.NoRow(err):
+		return Member{}, fmt.Errorf("read member %s: %w", user, err)
+	}
+	return Member{}, notToBeAdded(user)
 }
 
 // insert writes a membership in the actor's tenant and its audit row.
-func insert(ctx context.Context, db pg.DB, actor session.Session, m Member) (Member, error) {
-	args := keys(actor, m.UserID)
-	args["role"], args["invited_by"] = string(m.Role), m.InvitedBy
+func insert(ctx context.Context, db pg.DB, actor session.Session, sql string, args pgx.NamedArgs) (Member, error) {
 	var added Member
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
-		if added, err = pg.One[Member](ctx, tx, addSQL, args); err != nil {
-			return writeFault(err, m.UserID)
+		if added, err = pg.One[Member](ctx, tx, sql, args); err != nil {
+			return err
 		}
 		return audit.Append(ctx, tx, actor, entry("add_member", nil, &added))
 	})
