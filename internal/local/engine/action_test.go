@@ -14,8 +14,7 @@ import (
 
 const rename = `mutation Rename($note: String) { r: renameTenant(input: {name: "N"}, note: $note) { id } }`
 
-func TestActionRequestIsHasuras(t *testing.T) {
-	s := newStand(t, options{})
+func testActionRequestIsHasuras(t *testing.T, s *stand) {
 	s.hook.answer(200, `{"id": "1", "name": "N", "history": []}`)
 	header := s.as(t, "member", acme, anna)
 	header.Set("Cookie", "a=b")
@@ -52,8 +51,7 @@ func TestActionRequestIsHasuras(t *testing.T) {
 	}
 }
 
-func TestSessionHeadersAreNeverForwarded(t *testing.T) {
-	s := newStand(t, options{})
+func testSessionHeadersAreNeverForwarded(t *testing.T, s *stand) {
 	header := asAdmin("X-Hasura-Role", "owner", "X-Hasura-Anything", "x")
 	s.graphql(t, header, rename, nil)
 	for name := range s.hook.next(t).header {
@@ -66,26 +64,27 @@ func TestSessionHeadersAreNeverForwarded(t *testing.T) {
 // By default a client's header wins over a configured one; the setting turns it round.
 func TestConfiguredHeaderPrecedence(t *testing.T) {
 	for setting, want := range map[string]string{"": "junk", "true": webhookSecret} {
-		s := newStand(t, options{change: func(c *engine.Config) {
-			env := c.Env
-			c.Env = func(name string) string {
-				if name == "HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE" {
-					return setting
+		t.Run("setting "+setting, func(t *testing.T) {
+			s := newStand(t, options{change: func(c *engine.Config) {
+				env := c.Env
+				c.Env = func(name string) string {
+					if name == "HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE" {
+						return setting
+					}
+					return env(name)
 				}
-				return env(name)
+			}})
+			header := s.as(t, "member", acme, anna)
+			header.Set("X-Webhook-Secret", "junk")
+			s.graphql(t, header, rename, nil)
+			if got := s.hook.next(t).header.Get("X-Webhook-Secret"); got != want {
+				t.Errorf("secret = %q, want %q", got, want)
 			}
-		}})
-		header := s.as(t, "member", acme, anna)
-		header.Set("X-Webhook-Secret", "junk")
-		s.graphql(t, header, rename, nil)
-		if got := s.hook.next(t).header.Get("X-Webhook-Secret"); got != want {
-			t.Errorf("setting %q: secret = %q, want %q", setting, got, want)
-		}
+		})
 	}
 }
 
-func TestActionArgumentsArriveAsWritten(t *testing.T) {
-	s := newStand(t, options{})
+func testActionArgumentsArriveAsWritten(t *testing.T, s *stand) {
 	member := s.as(t, "member", acme, anna)
 	for query, want := range map[string]string{
 		`mutation { renameTenant(input: {name: "<&>"}, note: null, tags: RED) { id } }`:                                  `{"input":{"name":"<&>"},"note":null,"tags":["RED"]}`,
@@ -107,16 +106,14 @@ func TestActionArgumentsArriveAsWritten(t *testing.T) {
 		`expected one of the values ['RED', 'GREEN'] for type 'Color', but found 'BLUE'`)
 }
 
-func TestOutputIsShapedByTheSelection(t *testing.T) {
-	s := newStand(t, options{})
+func testOutputIsShapedByTheSelection(t *testing.T, s *stand) {
 	s.hook.answer(201, `{"id": 7, "name": "N", "other": 1, "previous": {"id": "6", "previous": null}, "history": [{"color": "RED", "at": "x", "more": 1}, null]}`)
 	s.data(t, s.as(t, "member", acme, anna), `mutation { renameTenant(input: {name: "x"}) {
 		history { at c: color __typename } previous { name previous { id } } key: id __typename } }`,
 		`{"renameTenant":{"history":[{"at":"x","c":"RED","__typename":"Change"},null],"previous":{"name":null,"previous":null},"key":7,"__typename":"RenamedTenant"}}`)
 }
 
-func TestResponsesAreJudgedAsHasuraDoes(t *testing.T) {
-	s := newStand(t, options{})
+func testResponsesAreJudgedAsHasuraDoes(t *testing.T, s *stand) {
 	member := s.as(t, "member", acme, anna)
 	stats := `{ tenantStats(id: "x") { members storage } }`
 	for _, c := range []struct {
@@ -167,8 +164,7 @@ func TestTimeoutIsTheActions(t *testing.T) {
 	s.fails(t, s.as(t, "member", acme, anna), rename, qerr.Unexpected, "http exception when calling webhook")
 }
 
-func TestCookiesOfHandlersReachTheClient(t *testing.T) {
-	s := newStand(t, options{})
+func testCookiesOfHandlersReachTheClient(t *testing.T, s *stand) {
 	s.hook.respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Set-Cookie", "session=1; HttpOnly")
 		w.Header().Set("X-Other", "stays")
@@ -180,8 +176,7 @@ func TestCookiesOfHandlersReachTheClient(t *testing.T) {
 	}
 }
 
-func TestAdminSeesTheExchangeWithoutSecrets(t *testing.T) {
-	s := newStand(t, options{})
+func testAdminSeesTheExchangeWithoutSecrets(t *testing.T, s *stand) {
 	s.hook.answer(400, `{"message": "no"}`)
 	got := s.graphql(t, asAdmin(), rename, nil)
 	text, err := json.Marshal(got.Errors[0].Extensions["internal"])

@@ -23,7 +23,7 @@ import (
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
 // TestRecordedJWTCases replays what Hasura's own tests expect.
-func TestRecordedJWTCases(t *testing.T) {
+func testRecordedJWTCases(t *testing.T, s *stand) {
 	text, err := os.ReadFile("testdata/fixtures/jwt/cases.json")
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,6 @@ func TestRecordedJWTCases(t *testing.T) {
 	if err := json.Unmarshal(text, &cases); err != nil {
 		t.Fatal(err)
 	}
-	s := newStand(t, options{})
 	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +75,7 @@ func claims(changes map[string]any) map[string]any {
 	return all
 }
 
-func TestTokensAreRefusedInHasurasWords(t *testing.T) {
-	s := newStand(t, options{})
+func testTokensAreRefusedInHasurasWords(t *testing.T, s *stand) {
 	at := func(offset time.Duration) int64 { return time.Now().Add(offset).Unix() }
 	good := claims(nil)
 	const verify = "Could not verify JWT: "
@@ -104,8 +102,7 @@ func TestTokensAreRefusedInHasurasWords(t *testing.T) {
 	}
 }
 
-func TestSymmetricAndUnsignedTokensAreRefused(t *testing.T) {
-	s := newStand(t, options{})
+func testSymmetricAndUnsignedTokensAreRefused(t *testing.T, s *stand) {
 	content := jwt.MapClaims{"https://hasura.io/jwt/claims": claims(nil)}
 	forged, err := jwt.NewWithClaims(jwt.SigningMethodHS256, content).SignedString([]byte("guess"))
 	if err != nil {
@@ -120,8 +117,7 @@ func TestSymmetricAndUnsignedTokensAreRefused(t *testing.T) {
 	}
 }
 
-func TestAbsentClaimsAreNotChecked(t *testing.T) {
-	s := newStand(t, options{})
+func testAbsentClaimsAreNotChecked(t *testing.T, s *stand) {
 	for _, registered := range []jwt.MapClaims{
 		{}, // no exp, iss, aud: Hasura lets it pass for ever
 		{"aud": []string{"else", "tenancy"}, "iss": "https://issuer.test", "exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix()},
@@ -130,8 +126,7 @@ func TestAbsentClaimsAreNotChecked(t *testing.T) {
 	}
 }
 
-func TestTokenBearerChoosesOnlyTheRole(t *testing.T) {
-	s := newStand(t, options{})
+func testTokenBearerChoosesOnlyTheRole(t *testing.T, s *stand) {
 	header := bearer(s.token(t, claims(map[string]any{"X-HASURA-Tenant-Ids": "{" + acme + "}", "x-hasura-role": "admin"}), nil))
 	header.Set("X-Hasura-Role", "owner")
 	header.Set("X-Hasura-Tenant-Id", techco)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +20,8 @@ import (
 
 // Config says what to serve and to whom.
 type Config struct {
+	// Metadata is what is served, together with what replace_metadata stored in the
+	// database earlier: of an object in both, this one stands.
 	Metadata    *metadata.Metadata
 	DatabaseURL string // connects as nself_hasura
 	AdminSecret string // never empty
@@ -41,13 +43,14 @@ type Engine struct {
 	auth    *auth.Authenticator
 	actions *action.Caller
 	events  *eventlog.Log
+	change  sync.Mutex // held while another state is made and put in the place of this one
 	state   atomic.Pointer[state]
 	stop    context.CancelFunc
 }
 
-// Start connects, fetches the JWKS (which must be up, or come up within about six
-// seconds), reads the catalog, builds the schemas, installs the event triggers and
-// begins to deliver. Metadata that does not fit the database is no error: it is left
+// Start connects, lays the metadata given over what the database has stored, reads the
+// catalog, builds the schemas, fetches the JWKS (which must be up, or come up within about
+// six seconds), installs the event triggers and begins to deliver. Metadata that does not fit the database is no error: it is left
 // out and listed by get_inconsistent_metadata. ctx bounds the start alone.
 func Start(ctx context.Context, config Config) (*Engine, error) {
 	if err := config.check(); err != nil {
@@ -59,7 +62,7 @@ func Start(ctx context.Context, config Config) (*Engine, error) {
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e := &Engine{config: config, pool: pool, stop: stop, actions: &action.Caller{
-		Client: action.NewClient(), Env: config.Env, Types: config.Metadata.CustomTypes,
+		Client: action.NewClient(), Env: config.Env,
 		ConfiguredFirst: config.Env("HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE") == "true",
 	}}
 	release := context.AfterFunc(ctx, stop)
@@ -98,20 +101,20 @@ func (c Config) check() error {
 	if c.Env == nil || c.Log == nil {
 		faults = append(faults, errors.New("the engine needs an environment and a log"))
 	}
-	for _, action := range c.Metadata.Actions {
-		if action.Kind != "synchronous" {
-			faults = append(faults, fmt.Errorf("action %s is %s: this stand-in serves synchronous actions only", action.Name, action.Kind))
-		}
-	}
 	return errors.Join(faults...)
 }
 
 // begin brings everything up; what it starts lives as long as ctx.
 func (e *Engine) begin(ctx context.Context) error {
-	if err := e.reload(ctx); err != nil {
+	document, err := e.stored(ctx)
+	if err != nil {
 		return err
 	}
-	var err error
+	first, err := e.build(ctx, document)
+	if err != nil {
+		return err
+	}
+	e.adopt(first)
 	e.auth, err = auth.New(ctx, auth.Config{
 		AdminSecret: e.config.AdminSecret, JWKSURL: e.config.JWKSURL, Issuer: e.config.Issuer,
 		Audience: e.config.Audience, Log: e.config.Log, Client: &http.Client{},
@@ -119,10 +122,9 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	targets, grantees := e.state.Load().triggers()
 	e.events, err = eventlog.Start(ctx, eventlog.Config{
-		Pool: e.pool, Targets: targets, Env: e.config.Env, Log: e.config.Log,
-		Interval: e.config.EventInterval, Grantees: grantees, Client: &http.Client{},
+		Pool: e.pool, Targets: first.targets, Env: e.config.Env, Log: e.config.Log,
+		Interval: e.config.EventInterval, Grantees: first.grantees, Client: &http.Client{},
 	})
 	if err != nil {
 		return fmt.Errorf("event triggers: %w", err)
@@ -139,23 +141,4 @@ func (e *Engine) Close() error {
 	e.stop()
 	e.pool.Close()
 	return err
-}
-
-// triggers returns every event trigger of a table that exists, and the roles that
-// write to those tables.
-func (s *state) triggers() ([]eventlog.Target, []string) {
-	var targets []eventlog.Target
-	var grantees []string
-	for _, table := range s.model.Tables {
-		var columns []string
-		for _, column := range table.Columns {
-			columns = append(columns, column.Name)
-		}
-		for _, trigger := range table.Triggers {
-			targets = append(targets, eventlog.Target{Table: table.Name, Columns: columns, Trigger: trigger})
-			grantees = append(grantees, table.Writers...)
-		}
-	}
-	slices.Sort(grantees)
-	return targets, slices.Compact(grantees)
 }

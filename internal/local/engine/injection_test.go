@@ -40,8 +40,7 @@ func TestHostileTextIsOnlyText(t *testing.T) {
 }
 
 // TestHostileSessionVariablesAreOnlyValues puts the texts where permissions read them.
-func TestHostileSessionVariablesAreOnlyValues(t *testing.T) {
-	s := newStand(t, options{})
+func testHostileSessionVariablesAreOnlyValues(t *testing.T, s *stand) {
 	for _, text := range hostile {
 		token := s.token(t, claims(map[string]any{"x-hasura-user-id": text, "x-hasura-tenant-id": text, "x-hasura-tenant-ids": text, "x-hasura-" + text: text}), nil)
 		got := s.graphql(t, bearer(token), `{ tenants { slug } }`, nil)
@@ -52,8 +51,7 @@ func TestHostileSessionVariablesAreOnlyValues(t *testing.T) {
 }
 
 // TestHostileNames puts them where names go: nothing but a GraphQL name gets through.
-func TestHostileNames(t *testing.T) {
-	s := newStand(t, options{})
+func testHostileNames(t *testing.T, s *stand) {
 	for _, query := range []string{
 		`{ tenants { a"b: slug } }`, `{ "tenants" { slug } }`, `{ tenants { slug'; } }`, "{ tenants { a\u0000: slug } }", `{ tenants(order_by: {"slug": asc}) { slug } }`,
 	} {

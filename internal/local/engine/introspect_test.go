@@ -68,12 +68,11 @@ func introspect(t *testing.T, got response) introspection {
 }
 
 // TestIntrospectionHoldsTogether asks what code generators ask, as every role.
-func TestIntrospectionHoldsTogether(t *testing.T) {
+func testIntrospectionHoldsTogether(t *testing.T, s *stand) {
 	query, err := os.ReadFile("testdata/introspection.graphql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStand(t, options{})
 	for _, role := range []string{"admin", "owner", "member", "auditor", "stranger", "user", "unknown"} {
 		t.Run(role, func(t *testing.T) {
 			answer := introspect(t, s.graphql(t, asAdmin("X-Hasura-Role", role), string(query), nil))
@@ -133,8 +132,7 @@ func checkType(t *testing.T, defined introspected, kinds map[string]string) {
 	}
 }
 
-func TestSchemaHoldsOnlyWhatTheRoleMayDo(t *testing.T) {
-	s := newStand(t, options{})
+func testSchemaHoldsOnlyWhatTheRoleMayDo(t *testing.T, s *stand) {
 	roots := func(role, root string) string {
 		got := s.graphql(t, asAdmin("X-Hasura-Role", role), `query ($n: String!) { __type(name: $n) { fields { name } } }`, map[string]any{"n": root})
 		var answer struct {
@@ -166,8 +164,7 @@ func TestSchemaHoldsOnlyWhatTheRoleMayDo(t *testing.T) {
 	}
 }
 
-func TestScalarsHaveHasurasNames(t *testing.T) {
-	s := newStand(t, options{})
+func testScalarsHaveHasurasNames(t *testing.T, s *stand) {
 	got := s.graphql(t, asAdmin(), `{ __type(name: "tenants") { description fields { name type { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } }`, nil)
 	var answer struct {
 		Type struct {

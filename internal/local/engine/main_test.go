@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,10 +39,11 @@ const (
 // stand is an engine with all that it talks to: a database, a webhook, a JWKS.
 type stand struct {
 	*engine.Engine
-	url   string
-	super *pgxpool.Pool
-	hook  *webhook
-	key   *ecdsa.PrivateKey
+	url    string
+	super  *pgxpool.Pool
+	hook   *webhook
+	key    *ecdsa.PrivateKey
+	config engine.Config
 }
 
 // options change what newStand starts.
@@ -51,21 +53,44 @@ type options struct {
 	change func(*engine.Config)
 }
 
+// newStand starts an engine on a database of its own, beside those of other tests: most of
+// the time it waits for files. One test starts one.
 func newStand(t *testing.T, o options) *stand {
 	t.Helper()
+	t.Parallel()
 	s, err := tryStand(t, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.serve(t)
+	return s
+}
+
+// serve lets the engine answer until the test ends.
+func (s *stand) serve(t *testing.T) {
+	t.Helper()
+	running := s.Engine
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := running.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	server := httptest.NewServer(s.Handler())
+	server := httptest.NewServer(running.Handler())
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	return s
+}
+
+// restart ends the engine and starts another on the same database.
+func (s *stand) restart(t *testing.T) {
+	t.Helper()
+	err := s.Close()
+	if err == nil {
+		s.Engine, err = engine.Start(t.Context(), s.config)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve(t)
 }
 
 // tryStand returns the error of engine.Start.
@@ -94,6 +119,7 @@ func tryStand(t *testing.T, o options) (*stand, error) {
 	if o.change != nil {
 		o.change(&config)
 	}
+	s.config = config
 	s.Engine, err = engine.Start(t.Context(), config)
 	return s, err
 }
@@ -101,6 +127,9 @@ func tryStand(t *testing.T, o options) (*stand, error) {
 func (s *stand) env(name string) string {
 	return map[string]string{"HANDLER": s.hook.url, "WEBHOOK_SECRET": webhookSecret, "VERSION": "1"}[name]
 }
+
+// role is made once, as it belongs to all databases.
+var role sync.Once
 
 // prepare makes the role and the tables.
 func (s *stand) prepare(t *testing.T, db *pgtest.DB, sql string) {
@@ -113,11 +142,8 @@ func (s *stand) prepare(t *testing.T, db *pgtest.DB, sql string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.exec(t, `DO $$ BEGIN
-		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'nself_hasura') THEN CREATE ROLE nself_hasura LOGIN; END IF;
-		EXECUTE format('GRANT CREATE ON DATABASE %I TO nself_hasura', current_database());
-	END $$`)
-	s.exec(t, "ALTER ROLE nself_hasura PASSWORD '"+login.Password+"'")
+	role.Do(func() { s.exec(t, "CREATE ROLE nself_hasura LOGIN PASSWORD '"+login.Password+"'") })
+	s.exec(t, `DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO nself_hasura', current_database()); END $$`)
 	s.exec(t, string(schema))
 	s.exec(t, sql)
 }

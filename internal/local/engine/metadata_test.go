@@ -59,8 +59,7 @@ func (s *stand) get(t *testing.T, path string) (int, string) {
 	return answer.StatusCode, string(text)
 }
 
-func TestExportedMetadataIsTheFiles(t *testing.T) {
-	s := newStand(t, options{})
+func testExportedMetadataIsTheFiles(t *testing.T, s *stand) {
 	loaded, err := metadata.Load(os.DirFS("testdata/project"))
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +70,7 @@ func TestExportedMetadataIsTheFiles(t *testing.T) {
 	compareJSON(t, []any{map[string]any{"resource_version": 1, "metadata": loaded.JSON}}, json.RawMessage(text))
 }
 
-func TestMetadataAPIIsForAdminAlone(t *testing.T) {
-	s := newStand(t, options{})
+func testMetadataAPIIsForAdminAlone(t *testing.T, s *stand) {
 	for _, header := range []http.Header{{}, s.as(t, "owner", acme, anna), asAdmin("X-Hasura-Role", "owner"), s.as(t, "admin", acme, anna)} {
 		if status, text := s.api(t, header, `{"type": "export_metadata", "args": {}}`); status < 400 || strings.Contains(text, "sources") {
 			t.Errorf("%v: %d %s", header, status, text)
@@ -80,8 +78,7 @@ func TestMetadataAPIIsForAdminAlone(t *testing.T) {
 	}
 }
 
-func TestUnservedCommandsSaySo(t *testing.T) {
-	s := newStand(t, options{})
+func testUnservedCommandsSaySo(t *testing.T, s *stand) {
 	for body, want := range map[string]string{
 		`{"type": "pg_track_table", "args": {}}`: "not-supported",
 		`{"type": "bulk", "args": {}}`:           "parse-failed",
@@ -97,8 +94,7 @@ func TestUnservedCommandsSaySo(t *testing.T) {
 	}
 }
 
-func TestHealthAndVersion(t *testing.T) {
-	s := newStand(t, options{})
+func testHealthAndVersion(t *testing.T, s *stand) {
 	if status, text := s.get(t, "/healthz?strict=true"); status != 200 || text != "OK" {
 		t.Errorf("healthz: %d %s", status, text)
 	}
@@ -185,9 +181,6 @@ func TestStartRefusesWhatItCannotServe(t *testing.T) {
 		Metadata: &metadata.Metadata{}, AdminSecret: "s", Env: os.Getenv, Log: slog.New(slog.DiscardHandler), DatabaseURL: "postgres://127.0.0.1:1/none",
 	}
 	for want, change := range map[string]func(*engine.Config){
-		"synchronous actions only": func(c *engine.Config) {
-			c.Metadata = &metadata.Metadata{Actions: []metadata.Action{{Name: "later", Kind: "asynchronous"}}}
-		},
 		"needs an admin secret": func(c *engine.Config) { c.AdminSecret = "" },
 		"needs metadata":        func(c *engine.Config) { c.Metadata = nil },
 		"needs an environment":  func(c *engine.Config) { c.Env = nil },

@@ -17,6 +17,8 @@ type command struct {
 	Type    string          `json:"type"`
 	Version int             `json:"version"`
 	Args    json.RawMessage `json:"args"`
+	// ResourceVersion is the version of the metadata that a change is meant for.
+	ResourceVersion *int64 `json:"resource_version"`
 }
 
 // metadata serves POST /v1/metadata, for admin alone.
@@ -42,26 +44,37 @@ func (e *Engine) metadata(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := e.command(r.Context(), session, given)
 	if err != nil {
-		e.reply(w, http.StatusBadRequest, qerr.From(err).API())
+		refused := qerr.From(err)
+		e.reply(w, statusOf(refused), refused.API())
 		return
 	}
 	e.reply(w, http.StatusOK, answer)
 }
 
+func statusOf(refused *qerr.Error) int {
+	if refused.Code == qerr.Conflict {
+		return http.StatusConflict
+	}
+	return http.StatusBadRequest
+}
+
 func (e *Engine) command(ctx context.Context, session auth.Session, given command) (any, error) {
 	switch given.Type {
 	case "export_metadata":
+		document := e.state.Load().document
 		if given.Version == 2 {
-			return map[string]any{"resource_version": 1, "metadata": e.config.Metadata.JSON}, nil
+			return map[string]any{"resource_version": document.Version, "metadata": document.JSON}, nil
 		}
-		return e.config.Metadata.JSON, nil
+		return document.JSON, nil
+	case "replace_metadata":
+		return e.replace(ctx, given)
 	case "get_inconsistent_metadata":
-		return e.consistency(), nil
+		return e.state.Load().consistency(), nil
 	case "reload_metadata":
 		if err := e.reload(ctx); err != nil {
 			return nil, qerr.New(qerr.Unexpected, "%s", err)
 		}
-		answer := e.consistency()
+		answer := e.state.Load().consistency()
 		answer["message"] = "success"
 		return answer, nil
 	case "pg_invoke_event_trigger":
@@ -71,7 +84,7 @@ func (e *Engine) command(ctx context.Context, session auth.Session, given comman
 	case "bulk":
 		return e.bulk(ctx, session, given.Args)
 	}
-	return nil, qerr.New(qerr.NotSupported, "%q is not served by this local stand-in for Hasura, which reads its metadata from files", given.Type).At("$.type")
+	return nil, qerr.New(qerr.NotSupported, "%q is not served by this local stand-in for Hasura", given.Type).At("$.type")
 }
 
 func (e *Engine) bulk(ctx context.Context, session auth.Session, args json.RawMessage) (any, error) {
@@ -81,6 +94,9 @@ func (e *Engine) bulk(ctx context.Context, session auth.Session, args json.RawMe
 	}
 	answers := []any{}
 	for _, one := range commands {
+		if one.Type == "replace_metadata" {
+			return nil, qerr.New(qerr.NotSupported, "%q inside bulk is not served by this local stand-in for Hasura: send it by itself", one.Type).At("$.args")
+		}
 		answer, err := e.command(ctx, session, one)
 		if err != nil {
 			return nil, err
@@ -91,8 +107,8 @@ func (e *Engine) bulk(ctx context.Context, session auth.Session, args json.RawMe
 }
 
 // consistency lists what metadata declares and the engine could not serve.
-func (e *Engine) consistency() map[string]any {
-	found := e.state.Load().model.Inconsistencies
+func (s *state) consistency() map[string]any {
+	found := s.model.Inconsistencies
 	objects := make([]any, 0, len(found))
 	for _, inconsistency := range found {
 		objects = append(objects, inconsistency)

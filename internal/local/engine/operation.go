@@ -162,7 +162,7 @@ func (o *operation) answer(ctx context.Context, s step) (json.RawMessage, error)
 		return s.constant, nil
 	}
 	answered, err := o.engine.actions.Do(ctx, action.Call{
-		Action: s.root.Action, Field: s.field, Variables: o.session.Variables,
+		Action: s.root.Action, Types: o.state.model.Types, Field: s.field, Variables: o.session.Variables,
 		Query: o.query, Client: o.client, Trace: o.trace.headers(),
 	})
 	if err != nil {

@@ -9,8 +9,7 @@ import (
 	"github.com/nself/tenancy/internal/local/engine/qerr"
 )
 
-func TestMalformedRequests(t *testing.T) {
-	s := newStand(t, options{})
+func testMalformedRequests(t *testing.T, s *stand) {
 	for body, want := range map[string]string{
 		`{`:                             qerr.InvalidJSON,
 		``:                              qerr.InvalidJSON,
@@ -47,8 +46,7 @@ func TestMalformedRequests(t *testing.T) {
 	}
 }
 
-func TestBatch(t *testing.T) {
-	s := newStand(t, options{})
+func testBatch(t *testing.T, s *stand) {
 	_, text, _ := s.post(t, "/v1/graphql", asAdmin(), []byte(`[
 		{"query": "{ announcements { id } }"}, {"query": "{ nothing }"},
 		{"query": "query A { __typename } mutation B { __typename }", "operationName": "B", "variables": null}]`))
@@ -64,8 +62,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-func TestVariables(t *testing.T) {
-	s := newStand(t, options{})
+func testVariables(t *testing.T, s *stand) {
 	owner := s.as(t, "owner", acme, anna)
 	for _, c := range []struct {
 		query     string
@@ -88,8 +85,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-func TestErrorPathsPointIntoTheDocument(t *testing.T) {
-	s := newStand(t, options{})
+func testErrorPathsPointIntoTheDocument(t *testing.T, s *stand) {
 	for query, want := range map[string]string{
 		`mutation { x }`:                                      `$.selectionSet.x`,
 		`{ tenants { members { x } } }`:                       `$.selectionSet.tenants.selectionSet.members.selectionSet.x`,
@@ -102,8 +98,7 @@ func TestErrorPathsPointIntoTheDocument(t *testing.T) {
 	}
 }
 
-func TestOtherMethodsAndPathsDoNotExist(t *testing.T) {
-	s := newStand(t, options{})
+func testOtherMethodsAndPathsDoNotExist(t *testing.T, s *stand) {
 	for _, path := range []string{"/v1/graphql", "/v2/query", "/"} {
 		answer, err := http.Get(s.url + path)
 		if err != nil {
@@ -118,8 +113,7 @@ func TestOtherMethodsAndPathsDoNotExist(t *testing.T) {
 	}
 }
 
-func TestABodyTooLargeIsRefused(t *testing.T) {
-	s := newStand(t, options{})
+func testABodyTooLargeIsRefused(t *testing.T, s *stand) {
 	status, text, _ := s.post(t, "/v1/graphql", asAdmin(), []byte(`{"query": "`+strings.Repeat(" ", 17<<20)+`"}`))
 	if status != http.StatusOK || !strings.Contains(string(text), `"code":"bad-request"`) {
 		t.Errorf("%d %s", status, text)

@@ -102,7 +102,7 @@ func recordedVariables(fixture exchangeFixture) map[string]any {
 }
 
 // TestRecordedErrorMapping replays the table of a handler's 4xx and what the client sees.
-func TestRecordedErrorMapping(t *testing.T) {
+func testRecordedErrorMapping(t *testing.T, s *stand) {
 	text, err := os.ReadFile("testdata/fixtures/actions/_error_mapping.json")
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,6 @@ func TestRecordedErrorMapping(t *testing.T) {
 	if err := json.Unmarshal(text, &cases); err != nil {
 		t.Fatal(err)
 	}
-	s := newStand(t, options{})
 	member := s.as(t, "member", acme, anna)
 	for _, c := range cases {
 		t.Run(c.Source, func(t *testing.T) {
@@ -128,7 +127,7 @@ func TestRecordedErrorMapping(t *testing.T) {
 
 // TestRecordedFailuresOfAsynchronousActions replays them as synchronous ones, the only
 // kind served: message, code and path are the same.
-func TestRecordedFailuresOfAsynchronousActions(t *testing.T) {
+func testRecordedFailuresOfAsynchronousActions(t *testing.T, s *stand) {
 	text, err := os.ReadFile("testdata/fixtures/actions/_async_errors.json")
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +140,6 @@ func TestRecordedFailuresOfAsynchronousActions(t *testing.T) {
 	if err := json.Unmarshal(text, &cases); err != nil {
 		t.Fatal(err)
 	}
-	s := newStand(t, options{})
 	for _, c := range cases {
 		body, isText := c.Body.(string)
 		if !isText {

@@ -8,8 +8,7 @@ import (
 
 const missing = qerr.ValidationFailed
 
-func TestRowFilterBindsEveryWayToRead(t *testing.T) {
-	s := newStand(t, options{})
+func testRowFilterBindsEveryWayToRead(t *testing.T, s *stand) {
 	member := s.as(t, "member", acme, anna)
 	s.data(t, member, `{ tenants { slug } }`, `{"tenants":[{"slug":"acme"}]}`)
 	s.data(t, member, `{ tenants(where: {slug: {_eq: "techco"}}) { slug } }`, `{"tenants":[]}`)
@@ -29,8 +28,7 @@ func TestFilterThroughRelationshipAndUnrelatedTable(t *testing.T) {
 	s.data(t, s.as(t, "stranger", techco, ben), `{ tenants { slug } }`, `{"tenants":[]}`)
 }
 
-func TestFilterWithArrayVariable(t *testing.T) {
-	s := newStand(t, options{})
+func testFilterWithArrayVariable(t *testing.T, s *stand) {
 	for list, want := range map[string]string{
 		"{}":                            `{"tenants":[]}`,
 		"{" + techco + "}":              `{"tenants":[{"slug":"techco"}]}`,
@@ -41,14 +39,12 @@ func TestFilterWithArrayVariable(t *testing.T) {
 	}
 }
 
-func TestMissingSessionVariableFailsTheOperation(t *testing.T) {
-	s := newStand(t, options{})
+func testMissingSessionVariableFailsTheOperation(t *testing.T, s *stand) {
 	s.fails(t, asAdmin("x-hasura-role", "member"), `{ announcements { id } tenants { slug } }`, qerr.NotFound,
 		`missing session variable: "x-hasura-tenant-id"`)
 }
 
-func TestColumnsAndFieldsOutsideThePermissionDoNotExist(t *testing.T) {
-	s := newStand(t, options{})
+func testColumnsAndFieldsOutsideThePermissionDoNotExist(t *testing.T, s *stand) {
 	member := s.as(t, "member", acme, anna)
 	for query, message := range map[string]string{
 		`{ tenants { secret } }`:                                   `field 'secret' not found in type: 'tenants'`,
@@ -68,8 +64,7 @@ func TestColumnsAndFieldsOutsideThePermissionDoNotExist(t *testing.T) {
 	s.fails(t, nobody, `mutation { insert_tenants(objects: []) { affected_rows } }`, missing, `no mutations exist`)
 }
 
-func TestPermissionLimitBoundsRowsAndNodesButNotAggregates(t *testing.T) {
-	s := newStand(t, options{})
+func testPermissionLimitBoundsRowsAndNodesButNotAggregates(t *testing.T, s *stand) {
 	member := s.as(t, "member", acme, anna)
 	s.data(t, member, `{ notes(order_by: {id: asc}) { title } }`, `{"notes":[{"title":"alpha"},{"title":"beta"}]}`)
 	s.data(t, member, `{ notes(order_by: {id: desc}, limit: 1) { title } }`, `{"notes":[{"title":"gamma"}]}`)
@@ -77,14 +72,12 @@ func TestPermissionLimitBoundsRowsAndNodesButNotAggregates(t *testing.T) {
 		`{"notes_aggregate":{"aggregate":{"count":3,"sum":{"words":60}},"nodes":[{"title":"gamma"},{"title":"beta"}]}}`)
 }
 
-func TestAdminSeesEverything(t *testing.T) {
-	s := newStand(t, options{})
+func testAdminSeesEverything(t *testing.T, s *stand) {
 	s.data(t, asAdmin(), `{ tenants(order_by: {slug: asc}) { slug secret } announcements { text } }`,
 		`{"tenants":[{"slug":"acme","secret":"top"},{"slug":"techco","secret":null}],"announcements":[{"text":"hello"}]}`)
 }
 
-func TestRowArguments(t *testing.T) {
-	s := newStand(t, options{})
+func testRowArguments(t *testing.T, s *stand) {
 	owner := s.as(t, "owner", acme, anna)
 	for query, want := range map[string]string{
 		`{ notes(order_by: [{words: desc}], limit: 1, offset: 1) { title } }`:                                `{"notes":[{"title":"beta"}]}`,
@@ -112,8 +105,7 @@ func TestRowArguments(t *testing.T) {
 	}
 }
 
-func TestWrongRowArgumentsAreRefused(t *testing.T) {
-	s := newStand(t, options{})
+func testWrongRowArgumentsAreRefused(t *testing.T, s *stand) {
 	owner := s.as(t, "owner", acme, anna)
 	for _, c := range []struct{ query, code, message string }{
 		{`{ notes(where: {title: {_eq: null}}) { id } }`, missing, `unexpected null value for type 'String'`},
@@ -132,23 +124,20 @@ func TestWrongRowArgumentsAreRefused(t *testing.T) {
 	}
 }
 
-func TestNumbersPassUntouched(t *testing.T) {
-	s := newStand(t, options{})
+func testNumbersPassUntouched(t *testing.T, s *stand) {
 	s.data(t, asAdmin(), `{ tenants(where: {credit: {_eq: 9007199254740993}}) { credit balance ratio rank } }`,
 		`{"tenants":[{"credit":9007199254740993,"balance":12345678901234567890.123456789,"ratio":0.5,"rank":1}]}`)
 	s.data(t, asAdmin(), `{ tenants(where: {balance: {_eq: "12345678901234567890.123456789"}}) { slug } }`, `{"tenants":[{"slug":"acme"}]}`)
 }
 
-func TestJSONColumnsTakeAPath(t *testing.T) {
-	s := newStand(t, options{})
+func testJSONColumnsTakeAPath(t *testing.T, s *stand) {
 	s.data(t, asAdmin(), `{ tenants(where: {slug: {_eq: "acme"}}) {
 		a: settings(path: "$.theme.dark") b: settings(path: "list[1]") c: settings(path: "['plan']") d: settings(path: "none.x") e: settings(path: "$") } }`,
 		`{"tenants":[{"a":true,"b":2,"c":"pro","d":null,"e":{"list":[1,2],"plan":"pro","theme":{"dark":true}}}]}`)
 	s.fails(t, asAdmin(), `{ tenants { settings(path: "a..b") } }`, qerr.ParseFailed, `parse json path error: "a..b"`)
 }
 
-func TestAggregates(t *testing.T) {
-	s := newStand(t, options{})
+func testAggregates(t *testing.T, s *stand) {
 	s.data(t, asAdmin(), `{ notes_aggregate(where: {words: {_lt: 40}}) { aggregate {
 		count distinct: count(columns: author_id, distinct: true) both: count(columns: [author_id, title], distinct: true)
 		max { words title author_id } min { id } avg { words } } __typename } }`,
@@ -158,8 +147,7 @@ func TestAggregates(t *testing.T) {
 			`{"slug":"techco","notes_aggregate":{"aggregate":{"sum":{"words":40}},"nodes":[{"author":{"role":"owner"}}]}}]}`)
 }
 
-func TestAliasesFragmentsAndDirectives(t *testing.T) {
-	s := newStand(t, options{})
+func testAliasesFragmentsAndDirectives(t *testing.T, s *stand) {
 	got := s.graphql(t, s.as(t, "owner", acme, anna), `
 		query Ask($with: Boolean!, $w: Int = 20) { __typename
 			first: notes(where: {words: {_eq: $w}}) { ...part author { role } author { user_id } }
@@ -172,8 +160,7 @@ func TestAliasesFragmentsAndDirectives(t *testing.T) {
 	}
 }
 
-func TestLongAliasesAndManyFieldsSurvive(t *testing.T) {
-	s := newStand(t, options{})
+func testLongAliasesAndManyFieldsSurvive(t *testing.T, s *stand) {
 	query, want := `{ tenants_by_pk(id: "`+acme+`") {`, `{"tenants_by_pk":{`
 	for i := range 200 {
 		alias := "an_alias_that_is_longer_than_the_sixty_three_bytes_of_a_postgres_identifier_" + string(rune('a'+i/26)) + string(rune('a'+i%26))
@@ -194,7 +181,6 @@ func TestQueriesCarryNoSessionSetting(t *testing.T) {
 	s.data(t, member, `{ app_probe { setting } }`, `{"app_probe":[{"setting":""}]}`)
 }
 
-func TestDefaultNamesFollowSchemaAndTable(t *testing.T) {
-	s := newStand(t, options{})
+func testDefaultNamesFollowSchemaAndTable(t *testing.T, s *stand) {
 	s.data(t, asAdmin(), `{ app_probe { id } announcements { id text } }`, `{"app_probe":[{"id":1}],"announcements":[{"id":1,"text":"hello"}]}`)
 }

@@ -44,6 +44,14 @@ func newWebhook(t *testing.T) *webhook {
 	return h
 }
 
+// forget drops the calls that nobody looked at and answers as at first.
+func (h *webhook) forget() {
+	h.answer(http.StatusOK, `{}`)
+	for len(h.calls) > 0 {
+		<-h.calls
+	}
+}
+
 func (h *webhook) answer(status int, body string) {
 	h.respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)

@@ -24,7 +24,6 @@ const maxResponseBytes = 16 << 20
 type Caller struct {
 	Client *http.Client
 	Env    func(string) string // of the engine, for templates and value_from_env
-	Types  metadata.CustomTypes
 	// ConfiguredFirst lets configured headers win over those forwarded from the
 	// client: HASURA_GRAPHQL_CONFIGURED_HEADER_PRECEDENCE.
 	ConfiguredFirst bool
@@ -38,6 +37,7 @@ func NewClient() *http.Client {
 // Call is one action called by one client.
 type Call struct {
 	Action    metadata.Action
+	Types     metadata.CustomTypes // those the action's output is made of
 	Field     *request.Field
 	Variables map[string]string // of the session
 	Query     string            // the client's document, variables not put in
@@ -98,7 +98,7 @@ func (c *Caller) Do(ctx context.Context, call Call) (Answer, error) {
 	if err := sent.do(c.Client, outgoing); err != nil {
 		return Answer{}, sent.failed(err)
 	}
-	answer, err := c.interpret(sent, call)
+	answer, err := interpret(sent, call)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -9,12 +9,13 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/nself/tenancy/internal/local/engine/qerr"
+	"github.com/nself/tenancy/internal/metadata"
 )
 
 // interpret applies the rules for responses, in Hasura's order: JSON whatever the
 // status; 2xx validated against the output type; 4xx an error of the handler's making;
 // anything else an internal error whose message is lost.
-func (c *Caller) interpret(sent *exchange, call Call) (json.RawMessage, error) {
+func interpret(sent *exchange, call Call) (json.RawMessage, error) {
 	value, err := decode(sent.response)
 	if err != nil {
 		failure := qerr.New(qerr.Unexpected, "not a valid json response from webhook")
@@ -23,7 +24,7 @@ func (c *Caller) interpret(sent *exchange, call Call) (json.RawMessage, error) {
 	}
 	switch {
 	case sent.status >= http.StatusOK && sent.status < http.StatusMultipleChoices:
-		if fault := c.validate(value, call.Field.Type); fault != "" {
+		if fault := validate(value, call.Field.Type, call.Types); fault != "" {
 			failure := qerr.New(qerr.Unexpected, "%s", fault)
 			failure.Internal = sent.internal("unexpected response")
 			return nil, failure
@@ -116,7 +117,7 @@ func kindName(value any) string {
 
 // validate compares a 2xx body with the output type and returns what is wrong with it,
 // or nothing. Only the top level is looked at; the types of fields are not.
-func (c *Caller) validate(value any, output *ast.Type) string {
+func validate(value any, output *ast.Type, types metadata.CustomTypes) string {
 	if value == nil {
 		if output.NonNull {
 			return "got null for the action webhook response"
@@ -129,16 +130,16 @@ func (c *Caller) validate(value any, output *ast.Type) string {
 			return "expecting array for the action webhook response"
 		}
 		for _, item := range list {
-			if fault := c.validate(item, output.Elem); fault != "" {
+			if fault := validate(item, output.Elem, types); fault != "" {
 				return fault
 			}
 		}
 		return ""
 	}
-	for _, object := range c.Types.Objects {
+	for _, object := range types.Objects {
 		if object.Name == output.NamedType {
 			return validateObject(value, object.Name, object.Fields)
 		}
 	}
-	return c.validateLeaf(value, output.NamedType)
+	return validateLeaf(value, output.NamedType, types.Enums)
 }

@@ -32,9 +32,9 @@ func validateObject(value any, name string, fields []metadata.Argument) string {
 
 // validateLeaf refuses objects and lists where a built-in scalar or an enum is due. A
 // custom or Postgres scalar may be anything.
-func (c *Caller) validateLeaf(value any, name string) string {
+func validateLeaf(value any, name string, enums []metadata.CustomEnum) string {
 	strict := name == "Int" || name == "Float" || name == "String" || name == "Boolean" || name == "ID"
-	for _, enum := range c.Types.Enums {
+	for _, enum := range enums {
 		strict = strict || enum.Name == name
 	}
 	switch value.(type) {

@@ -1,6 +1,13 @@
--- The part of Hasura's source catalog that event triggers need. Every statement may run
--- again on a database that has it.
+-- The part of Hasura's catalog that event triggers and stored metadata need. Every
+-- statement may run again on a database that has it.
 CREATE SCHEMA IF NOT EXISTS hdb_catalog;
+
+-- One row, of id 1. json and not jsonb: what was put is what is exported.
+CREATE TABLE IF NOT EXISTS hdb_catalog.hdb_metadata (
+    id               integer PRIMARY KEY,
+    metadata         json NOT NULL,
+    resource_version integer NOT NULL DEFAULT 1 UNIQUE
+);
 
 -- created_at and next_retry_at are without zone, in the time zone of the session that
 -- writes them: so it is in Hasura, and so created_at is sent.

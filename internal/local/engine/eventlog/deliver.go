@@ -39,8 +39,7 @@ func ownClient(given *http.Client) *http.Client {
 
 // deliver makes one attempt and records it. An attempt that Close cut off is not recorded:
 // nobody knows what the receiver made of it.
-func (l *Log) deliver(e event) {
-	t := l.triggers[e.Trigger]
+func (l *Log) deliver(e event, t trigger) {
 	a := l.post(t, e)
 	if l.hard.Err() != nil {
 		return

@@ -2,8 +2,9 @@
 // installs the schema hdb_catalog with its event log and, for each event trigger of the
 // metadata, the row triggers that write to it; then it delivers what was written to the
 // triggers' webhooks: at least once, concurrently, in no order. Like Hasura it keeps no
-// dead letters and never prunes its log. It owns hdb_catalog and nothing else; GraphQL,
-// permissions and the metadata API belong to the engine that starts it.
+// dead letters and never prunes its log. It owns hdb_catalog and nothing else, and so it
+// also keeps the metadata document there; what the document means, GraphQL, permissions
+// and the metadata API belong to the engine that starts it.
 package eventlog
 
 import (
@@ -13,8 +14,10 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/internal/metadata"
@@ -62,7 +65,7 @@ type Config struct {
 type Log struct {
 	cfg      Config
 	client   *http.Client
-	triggers map[string]trigger
+	triggers atomic.Pointer[map[string]trigger] // by name; never changed in place
 
 	stop  context.CancelFunc // ends fetching
 	hard  context.Context    // deliveries under way live until this one ends
@@ -85,7 +88,8 @@ func Start(ctx context.Context, cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event log: %w", err)
 	}
-	if err := install(ctx, cfg.Pool, triggers, cfg.Grantees); err != nil {
+	install := func(tx pgx.Tx) error { return install(ctx, tx, triggers, cfg.Grantees) }
+	if err := pgx.BeginFunc(ctx, cfg.Pool, install); err != nil {
 		return nil, fmt.Errorf("event log: %w", err)
 	}
 	l := newLog(ctx, cfg, triggers)
@@ -106,17 +110,37 @@ func newLog(ctx context.Context, cfg Config, triggers []trigger) *Log {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &Log{
-		cfg:      cfg,
-		client:   ownClient(cfg.Client),
-		triggers: make(map[string]trigger, len(triggers)),
-		slots:    make(chan struct{}, concurrency),
-		held:     make(map[string]struct{}),
+		cfg:    cfg,
+		client: ownClient(cfg.Client),
+		slots:  make(chan struct{}, concurrency),
+		held:   make(map[string]struct{}),
 	}
-	for _, t := range triggers {
-		l.triggers[t.name] = t
-	}
+	l.use(triggers)
 	l.hard, l.abort = context.WithCancel(context.WithoutCancel(ctx))
 	return l
+}
+
+// Change installs other targets in the place of the present ones, in tx. The log goes on
+// as it is until the returned function is called, which is to be done once tx is
+// committed; deliveries under way end as they began. Of two changes the caller lets one
+// finish first.
+func (l *Log) Change(ctx context.Context, tx pgx.Tx, targets []Target, grantees []string) (use func(), err error) {
+	triggers, err := resolve(targets, l.cfg.Env)
+	if err == nil {
+		err = install(ctx, tx, triggers, grantees)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	return func() { l.use(triggers) }, nil
+}
+
+func (l *Log) use(triggers []trigger) {
+	byName := make(map[string]trigger, len(triggers))
+	for _, t := range triggers {
+		byName[t.name] = t
+	}
+	l.triggers.Store(&byName)
 }
 
 // Close stops fetching and waits for the deliveries under way, for at most cfg.Grace. Those

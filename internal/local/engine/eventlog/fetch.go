@@ -30,7 +30,8 @@ func (l *Log) fetch(ctx context.Context) {
 	defer ticker.Stop()
 	lost := false
 	for ctx.Err() == nil {
-		events, err := l.claim(ctx)
+		triggers := *l.triggers.Load()
+		events, err := l.claim(ctx, triggers)
 		switch {
 		case err != nil && !lost:
 			l.cfg.Log.Error("event log: cannot fetch events, trying again", "error", err, "interval", l.cfg.Interval)
@@ -38,7 +39,7 @@ func (l *Log) fetch(ctx context.Context) {
 			l.cfg.Log.Info("event log: fetching events again")
 		}
 		lost = err != nil
-		l.dispatch(ctx, events)
+		l.dispatch(ctx, events, triggers)
 		if len(events) == batchSize {
 			continue
 		}
@@ -51,7 +52,7 @@ func (l *Log) fetch(ctx context.Context) {
 
 // dispatch starts a delivery for each event, as slots become free. Events that have none
 // when ctx ends stay held, and shut unlocks them.
-func (l *Log) dispatch(ctx context.Context, events []event) {
+func (l *Log) dispatch(ctx context.Context, events []event, triggers map[string]trigger) {
 	for _, e := range events {
 		select {
 		case <-ctx.Done():
@@ -60,7 +61,7 @@ func (l *Log) dispatch(ctx context.Context, events []event) {
 		}
 		l.running.Go(func() {
 			defer func() { <-l.slots }()
-			l.deliver(e)
+			l.deliver(e, triggers[e.Trigger])
 		})
 	}
 }
@@ -80,15 +81,15 @@ WHERE e.id = ANY (ARRAY(
     FOR UPDATE SKIP LOCKED))
 RETURNING e.id, e.schema_name, e.table_name, e.trigger_name, e.payload, e.tries, to_json(e.created_at) #>> '{}'`
 
-// claim locks up to a batch of due events. It is a transaction of its own that outlives
+// claim locks up to a batch of due events of the triggers. It is a transaction of its own that outlives
 // ctx, so that a stop in the middle leaves no event locked that nobody delivers.
-func (l *Log) claim(ctx context.Context) ([]event, error) {
+func (l *Log) claim(ctx context.Context, triggers map[string]trigger) ([]event, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), databaseTimeout)
 	defer cancel()
 	var events []event
 	err := pgx.BeginFunc(ctx, l.cfg.Pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, claimSQL, pgx.NamedArgs{
-			"triggers": slices.Collect(maps.Keys(l.triggers)),
+			"triggers": slices.Collect(maps.Keys(triggers)),
 			"batch":    batchSize,
 		})
 		if err != nil {

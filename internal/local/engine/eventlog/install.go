@@ -6,29 +6,33 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 //go:embed catalog.sql
 var catalog string
 
-// install brings the database to what the triggers declare, in one transaction.
-func install(ctx context.Context, pool *pgxpool.Pool, triggers []trigger, grantees []string) error {
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if err := lockCatalog(ctx, tx); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, catalog); err != nil {
-			return fmt.Errorf("install hdb_catalog (the role needs CREATE on the database, or to own the schema): %w", err)
-		}
-		if err := removeUndeclared(ctx, tx, triggers); err != nil {
-			return err
-		}
-		if err := createTriggers(ctx, tx, triggers); err != nil {
-			return err
-		}
-		return grant(ctx, tx, grantees)
-	})
+// install brings the database to what the triggers declare.
+func install(ctx context.Context, tx pgx.Tx, triggers []trigger, grantees []string) error {
+	if err := createCatalog(ctx, tx); err != nil {
+		return err
+	}
+	if err := removeUndeclared(ctx, tx, triggers); err != nil {
+		return err
+	}
+	if err := createTriggers(ctx, tx, triggers); err != nil {
+		return err
+	}
+	return grant(ctx, tx, grantees)
+}
+
+func createCatalog(ctx context.Context, tx pgx.Tx) error {
+	if err := lockCatalog(ctx, tx); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, catalog); err != nil {
+		return fmt.Errorf("install hdb_catalog (the role needs CREATE on the database, or to own the schema): %w", err)
+	}
+	return nil
 }
 
 const lockCatalogSQL = `SELECT pg_advisory_xact_lock(hashtextextended('hdb_catalog', 0))`

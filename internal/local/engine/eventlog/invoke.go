@@ -13,7 +13,7 @@ import (
 // delivered like any other. payload is any JSON value and becomes data.new, session becomes
 // session_variables (nil means null). ErrUnknownTrigger and ErrManualDisabled say why not.
 func (l *Log) Invoke(ctx context.Context, trigger string, payload json.RawMessage, session map[string]string) (string, error) {
-	t, ok := l.triggers[trigger]
+	t, ok := (*l.triggers.Load())[trigger]
 	switch {
 	case !ok:
 		return "", fmt.Errorf("invoke %q: %w", trigger, ErrUnknownTrigger)

@@ -65,6 +65,13 @@ func resolve(targets []Target, env func(string) string) ([]trigger, error) {
 	return triggers, nil
 }
 
+// Validate tells why the target cannot be installed or delivered, or nil: a name, an
+// operation, a column, or a webhook or header that env cannot complete.
+func (t Target) Validate(env func(string) string) error {
+	_, err := resolveOne(t, env)
+	return err
+}
+
 func resolveOne(target Target, env func(string) string) (trigger, error) {
 	declared := target.Trigger
 	t := trigger{

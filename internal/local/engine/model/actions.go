@@ -69,6 +69,9 @@ func (n typeNames) check(action metadata.Action) error {
 	if action.Handler == "" {
 		return fmt.Errorf("the action has no handler")
 	}
+	if action.Kind != "synchronous" {
+		return fmt.Errorf("the action is %s: this stand-in serves synchronous actions only", action.Kind)
+	}
 	seen := map[string]bool{}
 	for _, argument := range action.Arguments {
 		if err := n.reach(argument.Type, n.inputs, seen); err != nil {

@@ -37,6 +37,7 @@ func Build(meta *metadata.Metadata, cat *catalog.Catalog, check func(*Model) Che
 	m.addActions(meta.Actions)
 	m.inherit(meta.InheritedRoles)
 	m.collectRoles(meta)
+	m.reportElsewhere(meta)
 	return m
 }
 
@@ -67,17 +68,6 @@ func (m *Model) track(source metadata.Table, names map[string]bool) *Table {
 	m.reportUnserved(title, source)
 	m.byName[source.Table] = table
 	return table
-}
-
-// reportUnserved tells of what the table declares and this stand-in leaves out.
-func (m *Model) reportUnserved(title string, source metadata.Table) {
-	if source.IsEnum {
-		m.Report("table", title, "enum tables are not served by this stand-in: their columns keep their own type", source.Table)
-	}
-	for _, relationship := range source.RemoteRelationships {
-		m.Report("remote_relationship", fmt.Sprintf("remote_relationship %s in table %q", relationship.Name, title),
-			"relationships to other sources and remote schemas are not served by this stand-in", relationship)
-	}
 }
 
 func (m *Model) collectRoles(meta *metadata.Metadata) {

@@ -13,6 +13,7 @@ import (
 const (
 	AccessDenied         = "access-denied"
 	BadRequest           = "bad-request"
+	Conflict             = "conflict"
 	ConstraintError      = "constraint-error"
 	ConstraintViolation  = "constraint-violation"
 	DataException        = "data-exception"
