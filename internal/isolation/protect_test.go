@@ -144,6 +144,48 @@ func TestAServiceWritesRowsOfItsTenantWithoutNamingIt(t *testing.T) {
 	}
 }
 
+// A partition is a table of its own: whoever could name it would come past the policies.
+func TestPartitionsAreReachedThroughTheirTableAlone(t *testing.T) {
+	db := pgtest.Database(t)
+	super := db.Superuser(t)
+	execute(t, super, `
+		SET ROLE nself_hasura; -- as Hasura's console does
+		CREATE SCHEMA shop;
+		CREATE TABLE shop.sales (id bigserial, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+		CREATE TABLE shop.early PARTITION OF shop.sales FOR VALUES FROM (minvalue) TO ('2026-01-01') PARTITION BY RANGE (at);
+		CREATE TABLE shop.earliest PARTITION OF shop.early FOR VALUES FROM (minvalue) TO ('2025-01-01');
+		GRANT SELECT ON shop.earliest TO nself_app;
+		RESET ROLE`)
+	owner := db.Pool(t, "nself_owner")
+	plan, err := isolation.Protect(t.Context(), owner, ours(t), []isolation.Name{{Schema: "shop", Name: "sales"}}, "tenant_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, owner, plan.Migration(time.Now()).Up)
+	team := pgtest.NewTeam(t, db.Pool(t, "nself_server"))
+	read := func(table string) error {
+		return inside(t, db, team.As("member").Setting(), func(tx pgx.Tx) error {
+			_, err := tx.Exec(context.Background(), `INSERT INTO shop.sales (at) VALUES ('2024-05-05')`)
+			if err == nil {
+				_, err = tx.Exec(context.Background(), "TABLE "+table)
+			}
+			return err
+		})
+	}
+	if err := read("shop.sales"); err != nil {
+		t.Error(err)
+	}
+	for _, partition := range []string{"shop.early", "shop.earliest"} {
+		if err := read(partition); err == nil || !strings.Contains(err.Error(), "permission denied") {
+			t.Errorf("%s: %v", partition, err)
+		}
+		owned, err := pg.Scalar[string](t.Context(), super, "SELECT pg_get_userbyid(relowner) || ' ' || relforcerowsecurity FROM pg_class WHERE oid = '"+partition+"'::regclass", nil)
+		if err != nil || owned != "nself_owner true" {
+			t.Errorf("%s is %s, %v", partition, owned, err)
+		}
+	}
+}
+
 func TestProtectSaysEverythingThatStandsAgainstIt(t *testing.T) {
 	db := pgtest.Database(t)
 	super := db.Superuser(t)

@@ -25,6 +25,7 @@ type shape struct {
 	Policies      []string
 	Grantees      []string // quoted: whoever has a privilege on the table or a column, but the owner
 	Sequences     []string // quoted: of serial columns
+	Partitions    []string // quoted: of it and of its partitions
 
 	keys    []key
 	foreign []foreignKey
@@ -78,7 +79,8 @@ const shapeSQL = `
 	             WHERE g.grantee <> c.relowner ORDER BY 1) AS grantees,
 	       ARRAY(SELECT d.objid::regclass::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
 	             WHERE d.refobjid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-	               AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S' ORDER BY 1) AS sequences
+	               AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S' ORDER BY 1) AS sequences,
+	       ARRAY(SELECT t.relid::text FROM pg_partition_tree(c.oid) AS t WHERE t.relid <> c.oid ORDER BY 1) AS partitions
 	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	LEFT JOIN pg_catalog.pg_attribute tenant ON tenant.attrelid = c.oid AND tenant.attname = @column AND NOT tenant.attisdropped
 	WHERE n.nspname = @schema AND c.relname = @name`

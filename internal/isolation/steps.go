@@ -34,6 +34,7 @@ func (p *planner) plan(names []Name) (Protection, error) {
 		t, s := p.chosen[name], p.shapes[name]
 		grantees := slices.Compact(slices.Sorted(slices.Values(slices.Concat(grantedAlways, s.Grantees))))
 		p.add(t.wall(grantees)...)
+		p.partitions(s, grantees)
 		p.sequences(t, s)
 	}
 	if len(p.faults) > 0 {
@@ -57,6 +58,11 @@ func (p *planner) handover(name Name) {
 	}
 	if s.Owner != "nself_owner" {
 		give("ALTER TABLE " + name.quoted() + " OWNER TO nself_owner")
+	}
+	for _, partition := range s.Partitions {
+		if p.new(name) {
+			give("ALTER TABLE " + partition + " OWNER TO nself_owner")
+		}
 	}
 	outside := slices.DeleteFunc(slices.Clone(s.Outside), func(role string) bool { return len(t.Grants[role]) == 0 })
 	if len(outside) > 0 {
@@ -173,6 +179,15 @@ func (p *planner) keys(name Name) {
 	}
 	if !led {
 		p.add("CREATE INDEX ON " + table + " (" + quote(column) + ")")
+	}
+}
+
+// partitions closes them to whoever does not come through the table, whose policies are
+// not theirs.
+func (p *planner) partitions(s *shape, grantees []string) {
+	for _, partition := range s.Partitions {
+		p.add("ALTER TABLE "+partition+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+			"REVOKE ALL ON "+partition+" FROM "+strings.Join(grantees, ", "))
 	}
 }
 
