@@ -16,7 +16,7 @@ import (
 
 func (p *program) tenantCommands() *cobra.Command {
 	return group("tenant", "Set up, make and manage tenants", "Set up the installation; make tenants and manage them, their members and settings.",
-		p.initCommand(), p.protectCommand(), p.proveCommand(), p.testIsolationCommand(), p.createCommand(), p.listCommand(), p.showCommand(), p.statsCommand(), p.renameCommand(),
+		p.initCommand(), p.protectCommand(), p.auditCommand(), p.proveCommand(), p.testIsolationCommand(), p.createCommand(), p.listCommand(), p.showCommand(), p.statsCommand(), p.renameCommand(),
 		p.suspendCommand(), p.activateCommand(), p.deleteCommand(), p.restoreCommand(),
 		p.memberCommands(), p.settingCommands())
 }

@@ -1,0 +1,220 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+var columnRules = []Rule{
+	{"table-undeclared", Error, columnGroup, "a table has rows of tenants and is not in the declared list", tableUndeclared},
+	{"table-missing", Error, columnGroup, "a declared table does not exist", tableMissing},
+	{"table-child-undeclared", Warning, columnGroup, "a table without a tenant column refers to rows of tenants", tableChild},
+	{"tenant-column-missing", Error, columnGroup, "a declared table has no tenant column", tenantColumnMissing},
+	{"tenant-column-nullable", Error, columnGroup, "the tenant column may be null", tenantColumnNullable},
+	{"tenant-column-type", Error, columnGroup, "the tenant column is not a uuid", tenantColumnType},
+	{"tenant-column-mutable", Error, columnGroup, "no trigger keeps a row in its tenant", tenantColumnMutable},
+	{"tenant-foreign-key-missing", Warning, columnGroup, "the tenant column does not refer to the tenants", tenantKeyMissing},
+	{"tenant-foreign-key-action", Warning, columnGroup, "deleting a tenant leaves its rows behind without one", tenantKeyAction},
+	{"tenant-index-missing", Warning, columnGroup, "no whole index is led by the tenant column", tenantIndexMissing},
+	{"foreign-key-across-tenants", Error, columnGroup, "a foreign key can point to another tenant's row", foreignKeyAcross},
+	{"foreign-key-nulls-tenant", Error, columnGroup, "ON DELETE SET NULL of a composite key takes the tenant column with it", foreignKeyNulls},
+	{"primary-key-across-tenants", Warning, columnGroup, "a primary key without the tenant column tells of other tenants' ids", primaryKeyAcross},
+	{"unique-across-tenants", Error, columnGroup, "a UNIQUE without the tenant column tells of other tenants' values", uniqueAcross},
+	{"exclusion-across-tenants", Error, columnGroup, "an exclusion constraint without the tenant column tells of other tenants' rows", exclusionAcross},
+}
+
+func tableUndeclared(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, t := range s.tenants {
+		if t.declared == nil {
+			found = append(found, at(t.Title(), shell("nself tenant protect %s", t.Title()),
+				"its column %s names a tenant, and no rule of the list holds for it", t.name))
+		}
+	}
+	return found
+}
+
+func tableMissing(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, declared := range s.list {
+		if r := s.relationByName[declared.Name.String()]; r == nil || !r.table() && r.Kind != "f" {
+			found = append(found, at(declared.Name.String(), repair("-- where it was dropped for good\nDELETE FROM nself.tenant_tables WHERE (schema_name, table_name) = (%s, %s)",
+				literal(declared.Name.Schema), literal(declared.Name.Name)), "the list declares it and the database has no such table"))
+		}
+	}
+	return found
+}
+
+// literal writes a text constant.
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+func tableChild(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, r := range s.ordered() {
+		if !r.table() || r.system() || r.Extension || s.byOID[r.OID] != nil || s.declaration(r.Schema, r.Name) != nil || s.partOfDeclared(r) {
+			continue
+		}
+		for _, key := range r.constraints {
+			target := s.byOID[key.Target]
+			if key.Kind != "f" || target == nil || target.people() {
+				continue
+			}
+			found = append(found, at(r.Title(), shell("nself tenant protect %s", r.Title()),
+				"its %s refers to %s, so its rows belong to tenants as well, and no wall is around them", strings.Join(r.columnNames(key.Columns), ", "), target.Title()))
+			break
+		}
+	}
+	return found
+}
+
+func tenantColumnMissing(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, t := range s.tenants {
+		if t.column == nil {
+			found = append(found, at(t.Title(), shell("nself tenant protect %s", t.Title()), "the list says that %s names the tenant", t.name))
+		}
+	}
+	return found
+}
+
+func tenantColumnNullable(_ context.Context, s *state) []fault {
+	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
+		if t.column.NotNull || t.declared != nil && t.declared.Nullable != "" {
+			return fault{}, false
+		}
+		return at(t.columnTitle(), repair("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t.sql(), quote(t.name)),
+			"a row without a tenant belongs to nobody, and no declaration says why there may be one"), true
+	})
+}
+
+func tenantColumnType(_ context.Context, s *state) []fault {
+	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
+		if t.column.Type == "uuid" {
+			return fault{}, false
+		}
+		var steps []string
+		for _, p := range t.policies {
+			steps = append(steps, fmt.Sprintf("DROP POLICY %s ON %s", quote(p.Name), t.sql()))
+		}
+		steps = append(steps, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s TYPE uuid USING %[2]s::text::uuid", t.sql(), quote(t.name)))
+		for _, p := range t.policies {
+			steps = append(steps, fmt.Sprintf("CREATE POLICY %s ON %s FOR %s TO %s%s", quote(p.Name), t.sql(), commandWord(p.Command),
+				s.granteesSQL(p.Roles), t.clauses(p.Command, t.standard(s.policyRoles(p)...))))
+		}
+		return at(t.columnTitle(), repair("%s", strings.Join(steps, ";\n")), "it is %s: the comparison with the session's uuid is cast, row by row, or fails", t.column.Type), true
+	})
+}
+
+func commandWord(letter string) string {
+	return map[string]string{"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}[letter]
+}
+
+// Bits of pg_trigger.tgtype.
+const (
+	forEachRow = 1 << 0
+	before     = 1 << 1
+	onUpdate   = 1 << 4
+)
+
+func tenantColumnMutable(_ context.Context, s *state) []fault {
+	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
+		if slices.ContainsFunc(t.triggers, func(g *trigger) bool { return s.keeps(g, t.column.Number) }) || !s.updatable(t) {
+			return fault{}, false
+		}
+		return at(t.columnTitle(), safe(`CREATE TRIGGER %s BEFORE UPDATE OF %s ON %s
+  FOR EACH ROW WHEN (OLD.%[2]s IS DISTINCT FROM NEW.%[2]s) EXECUTE FUNCTION nself.refuse_tenant_change()`,
+			quote(t.name+"_is_immutable"), quote(t.name), t.sql()), "an UPDATE can move a row to another tenant"), true
+	})
+}
+
+func (s *state) keeps(g *trigger, column int16) bool {
+	f := s.functions[g.Function]
+	const kind = forEachRow | before | onUpdate
+	return f != nil && f.Schema == "nself" && f.Name == "refuse_tenant_change" && (g.Enabled == "O" || g.Enabled == "A") &&
+		g.Type&kind == kind && (len(g.Columns) == 0 || slices.Contains(g.Columns, column))
+}
+
+// updatable reports whether any role but a superuser may UPDATE the tenant column.
+func (s *state) updatable(t *tenantTable) bool {
+	return slices.ContainsFunc(t.grants, func(p privilege) bool {
+		return p.Name == "UPDATE" && (p.Column == 0 || p.Column == t.column.Number)
+	})
+}
+
+func tenantKeyMissing(_ context.Context, s *state) []fault {
+	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
+		if t.OID == s.tenantsTable || s.tenantKey(t) != nil || t.declared != nil && t.declared.Outlives != "" {
+			return fault{}, false
+		}
+		return at(t.columnTitle(), repair("ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES tenants.tenants ON DELETE CASCADE", t.sql(), quote(t.name)),
+			"a row may name a tenant that does not exist, and outlives the one it names"), true
+	})
+}
+
+// tenantKey is the foreign key from the tenant column alone to the tenants.
+func (s *state) tenantKey(t *tenantTable) *constraint {
+	for _, key := range t.constraints {
+		if key.Kind == "f" && key.Target == s.tenantsTable && slices.Equal(key.Columns, []int16{t.column.Number}) {
+			return key
+		}
+	}
+	return nil
+}
+
+func tenantKeyAction(_ context.Context, s *state) []fault {
+	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
+		key := s.tenantKey(t)
+		if key == nil || key.OnDelete != "n" && key.OnDelete != "d" {
+			return fault{}, false
+		}
+		return at(fmt.Sprintf("%s (%s)", t.Title(), key.Name), repair("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s FOREIGN KEY (%s) REFERENCES tenants.tenants ON DELETE CASCADE",
+			t.sql(), quote(key.Name), quote(t.name)), "the rows stay when the tenant goes, with no tenant or another one"), true
+	})
+}
+
+func tenantIndexMissing(_ context.Context, s *state) []fault {
+	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
+		partial := ""
+		for _, x := range t.indexes {
+			if x.leads(t.column.Number) && x.Valid && !x.Partial {
+				return fault{}, false
+			}
+			if x.leads(t.column.Number) {
+				partial = fmt.Sprintf(" (%s is partial or invalid)", x.Name)
+			}
+		}
+		how := "CREATE INDEX CONCURRENTLY ON"
+		if t.Kind == "p" {
+			how = "CREATE INDEX ON"
+		}
+		return at(t.columnTitle(), repair("%s %s (%s)", how, t.sql(), quote(t.name)), "each policy's look-up reads the whole table%s", partial), true
+	})
+}
+
+func (t *tenantTable) columnTitle() string { return t.Title() + "." + t.name }
+
+// eachTenantColumn asks of every tenant table that has its column whether it is at fault.
+func (s *state) eachTenantColumn(ask func(*tenantTable) (fault, bool)) []fault {
+	var found []fault
+	for _, t := range s.tenants {
+		if t.column == nil {
+			continue
+		}
+		if f, bad := ask(t); bad {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// ordered lists every relation by name.
+func (s *state) ordered() []*relation {
+	var all []*relation
+	for _, r := range s.relations {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *relation) int { return strings.Compare(a.Title(), b.Title()) })
+	return all
+}

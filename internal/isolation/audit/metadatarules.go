@@ -1,0 +1,286 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
+	"github.com/nself/tenancy/internal/metadata"
+)
+
+var metadataRules = []Rule{
+	{"metadata-filter-missing", Error, metadataGroup, "a permission on a tenant table does not ask for the session's tenant", filterMissing},
+	{"metadata-filter-widened", Error, metadataGroup, "a permission asks for the tenant inside _or, _not, _exists or another row, which binds nothing", filterWidened},
+	{"metadata-filter-empty", Error, metadataGroup, "a permission compares the tenant with nothing, which is true of every row", filterEmpty},
+	{"metadata-filter-on-null", Error, metadataGroup, "a permission lets rows without a tenant through", filterOnNull},
+	{"metadata-session-variable", Error, metadataGroup, "a permission compares the tenant with another session variable", filterVariable},
+	{"metadata-check-missing", Error, metadataGroup, "an insert or update check does not ask for the session's tenant", checkMissing},
+	{"metadata-update-without-check", Error, metadataGroup, "an update has no check: a row may become anything", updateUnchecked},
+	{"metadata-guard-missing", Error, metadataGroup, "a permission does not ask whether tenant and membership are still active", guardMissing},
+	{"metadata-guard-role", Error, metadataGroup, "a permission's guard asks for another role than its own", guardRole},
+	{"metadata-tenant-writable", Error, metadataGroup, "a role may write the tenant column", tenantWritable},
+	{"metadata-preset-missing", Error, metadataGroup, "the tenant column is not preset from the session", presetMissing},
+	{"metadata-columns-all", Warning, metadataGroup, "columns: '*' opens every column to come", columnsAll},
+	{"metadata-secret-selectable", Warning, metadataGroup, "a column that looks like a secret may be selected", secretSelectable},
+	{"metadata-aggregate-open", Warning, metadataGroup, "a role may aggregate where the list does not say so, or over rows of every tenant", aggregateOpen},
+	{"metadata-shared-written", Error, metadataGroup, "a role may write a table that all tenants share", sharedWritten},
+	{"metadata-role-unknown", Error, metadataGroup, "a role that no token carries has rights on a tenant table", roleUnknown},
+	{"metadata-role-admin", Error, metadataGroup, "something is made for the role admin, or holds it", roleAdmin},
+	{"metadata-inherited-widens", Error, metadataGroup, "an inherited role adds up the rights of roles on tenant tables", inheritedWidens},
+	{"metadata-table-undeclared", Error, metadataGroup, "a table is tracked and not in the declared list", trackedUndeclared},
+	{"metadata-enum-table", Error, metadataGroup, "a tenant table is tracked as an enum: its rows are part of the schema", enumTable},
+	{"metadata-relationship-leaves-tenant", Error, metadataGroup, "a relationship between tenant tables does not join by the tenant", relationshipLeaves},
+	{"metadata-relationship-remote", Warning, metadataGroup, "a tenant table is joined to a remote schema or source without the tenant", relationshipRemote},
+	{"metadata-function-open", Error, metadataGroup, "a tracked function reads tenant tables and is not told the session", functionOpen},
+	{"metadata-computed-field-open", Error, metadataGroup, "a computed field reads tenant tables and is not told the session", computedOpen},
+	{"metadata-remote-schema-open", Warning, metadataGroup, "a remote schema has no permissions: every role has all of it", remoteSchemaOpen},
+	{"metadata-action-open", Error, metadataGroup, "an action of the product is open to a role it is not for", actionOpen},
+	{"metadata-action-role-unknown", Warning, metadataGroup, "an action is open to a role that no token carries", actionRoleUnknown},
+	{"metadata-action-forwards-headers", Warning, metadataGroup, "an action of the product forwards client headers, which can replace its secret", actionForwards},
+}
+
+// eachRight asks of every right whether it is at fault.
+func (s *state) eachRight(ask func(right, verdict) (fault, bool)) []fault {
+	var found []fault
+	for _, r := range s.rights {
+		if f, bad := ask(r, r.verdict); bad {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+func (v verdict) silent() bool {
+	return !v.bound && v.widened == "" && !v.empty && !v.nulls && v.variable == ""
+}
+
+func filterMissing(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, v verdict) (fault, bool) {
+		return at(r.title(), yamlFix("%s", r.wall()), "its rows are those of every tenant"), v.silent() && r.part == "filter"
+	})
+}
+
+func checkMissing(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, v verdict) (fault, bool) {
+		return at(r.title(), yamlFix("%s", r.wall()), "the rows it leaves behind may be any tenant's"), v.silent() && r.part == "check"
+	})
+}
+
+func filterVariable(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, v verdict) (fault, bool) {
+		return at(r.title(), yamlFix("%s", r.wall()), "its %s compares %s with %s; the token names its tenant in X-Hasura-Tenant-Id", r.part, r.table.name, v.variable), !v.bound && v.variable != ""
+	})
+}
+
+func filterEmpty(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, v verdict) (fault, bool) {
+		return at(r.title(), yamlFix("%s", r.wall()), "its %s names %s and compares it with nothing", r.part, r.table.name), !v.bound && v.variable == "" && v.empty
+	})
+}
+
+func filterOnNull(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, v verdict) (fault, bool) {
+		return at(r.title(), yamlFix("%s", r.wall()), "its %s admits rows whose %s is null: they are of no tenant, or of all", r.part, r.table.name), !v.bound && v.variable == "" && !v.empty && v.nulls
+	})
+}
+
+func filterWidened(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, v verdict) (fault, bool) {
+		return at(r.title(), yamlFix("%s", r.wall()), "its %s asks for the tenant only inside %s, so other rows pass too", r.part, v.widened),
+			!v.bound && v.variable == "" && !v.empty && !v.nulls && v.widened != ""
+	})
+}
+
+func updateUnchecked(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, entry := range s.trackedTables() {
+		for _, p := range entry.UpdatePermissions {
+			if entry.tenant != nil && p.Permission.Check == nil {
+				r := right{table: entry.tenant, role: p.Role, part: "check"}
+				found = append(found, at(permissionTitle(entry.Table, p.Role, "update"), yamlFix("%s", r.wall()), "without a check the row after the update is not looked at"))
+			}
+		}
+	}
+	return found
+}
+
+// needsGuard are the rights at which a session has to stand: an update's check comes after
+// its filter.
+func needsGuard(r right) bool { return ofTenant(r.role) && (r.part == "filter" || r.op == "insert") }
+
+func guardMissing(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, _ verdict) (fault, bool) {
+		missing, _ := guarded(r)
+		return at(r.title(), yamlFix("%s", r.wall()), "a suspended tenant, and who is no longer a member, goes on as long as the token lives"), missing && needsGuard(r)
+	})
+}
+
+func guardRole(_ context.Context, s *state) []fault {
+	return s.eachRight(func(r right, _ verdict) (fault, bool) {
+		_, other := guarded(r)
+		return at(r.title(), yamlFix("%s", r.wall()), "its guard asks for %s: who had the role and lost it keeps its rights", other), other != "" && needsGuard(r)
+	})
+}
+
+func tenantWritable(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, entry := range s.trackedTables() {
+		if entry.tenant == nil {
+			continue
+		}
+		for _, w := range writes(entry.Table) {
+			if !w.columns.Has(entry.tenant.name) {
+				continue
+			}
+			found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("columns: [%s]", strings.Join(entry.tenant.others(), ", ")),
+				"%s is the session's to say, not the caller's", entry.tenant.name))
+		}
+	}
+	return found
+}
+
+// write is an insert or update permission, as far as columns go.
+type write struct {
+	role, op string
+	columns  metadata.Columns
+	set      map[string]any
+}
+
+func writes(entry metadata.Table) []write {
+	var found []write
+	for _, p := range entry.InsertPermissions {
+		found = append(found, write{p.Role, "insert", p.Permission.Columns, p.Permission.Set})
+	}
+	for _, p := range entry.UpdatePermissions {
+		found = append(found, write{p.Role, "update", p.Permission.Columns, p.Permission.Set})
+	}
+	return found
+}
+
+// others are the columns beside the tenant's.
+func (t *tenantTable) others() []string {
+	var names []string
+	for _, c := range t.columns {
+		if c.Name != t.name {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func presetMissing(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, entry := range s.trackedTables() {
+		if entry.tenant == nil {
+			continue
+		}
+		for _, w := range writes(entry.Table) {
+			preset, set := w.set[entry.tenant.name]
+			text, _ := preset.(string)
+			if strings.EqualFold(text, tenantVariable) || w.op == "update" && !set {
+				continue
+			}
+			what := "nothing says which tenant a new row is of, but a default of the column"
+			if set {
+				what = fmt.Sprintf("%s is preset to %v", entry.tenant.name, preset)
+			}
+			found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("set:\n  %s: x-hasura-Tenant-Id", entry.tenant.name), "%s", what))
+		}
+	}
+	return found
+}
+
+func columnsAll(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, entry := range s.trackedTables() {
+		if entry.tenant == nil {
+			continue
+		}
+		open := writes(entry.Table)
+		for _, p := range entry.SelectPermissions {
+			open = append(open, write{role: p.Role, op: "select", columns: p.Permission.Columns})
+		}
+		for _, w := range open {
+			if w.columns.All {
+				found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("columns: [%s]", strings.Join(entry.tenant.others(), ", ")),
+					"a column that is added later is open without anyone's decision"))
+			}
+		}
+	}
+	return found
+}
+
+var secretName = regexp.MustCompile(`(?i)(^|_)(password|passwd|passphrase|secret|secrets|token|hash|salt|credential|credentials|private_key|api_?key|otp|totp)(_|$)`)
+
+func secretSelectable(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, entry := range s.trackedTables() {
+		table := s.relationNamed(entry.Table.Table)
+		if table == nil {
+			continue
+		}
+		for _, p := range entry.SelectPermissions {
+			for _, c := range table.columns {
+				if secretName.MatchString(c.Name) && p.Permission.Columns.Has(c.Name) {
+					found = append(found, at(fmt.Sprintf("%s.%s (%s select)", entry.Table.Table, c.Name, p.Role),
+						yamlFix("# columns: without %s", c.Name), "by its name it is a secret, or the trace of one"))
+				}
+			}
+		}
+	}
+	return found
+}
+
+func aggregateOpen(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, entry := range s.trackedTables() {
+		t := entry.tenant
+		if t == nil || t.column == nil {
+			continue
+		}
+		for _, p := range entry.SelectPermissions {
+			bound := slices.ContainsFunc(s.rights, func(r right) bool { return r.table == t && r.role == p.Role && r.op == "select" && r.bound })
+			if !p.Permission.AllowAggregations || !knownRole(p.Role) || bound && mayAggregate(t.declared, p.Role) {
+				continue
+			}
+			found = append(found, at(permissionTitle(entry.Table, p.Role, "select"), yamlFix("allow_aggregations: false"), "counts and sums tell of rows, one by one with a where"))
+		}
+	}
+	return found
+}
+
+// mayAggregate reports whether the list lets a role aggregate. A table or a role that it
+// does not speak of is another rule's matter.
+func mayAggregate(declared *isolation.Table, role string) bool {
+	if declared == nil {
+		return true
+	}
+	for _, p := range declared.Permissions {
+		if slices.Contains(p.Roles, role) {
+			return p.Aggregations
+		}
+	}
+	return true
+}
+
+func sharedWritten(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, entry := range s.trackedTables() {
+		declared := s.declaration(entry.Table.Table.Schema, entry.Table.Table.Name)
+		if declared == nil || declared.Walled() {
+			continue
+		}
+		open := writes(entry.Table)
+		for _, p := range entry.DeletePermissions {
+			open = append(open, write{role: p.Role, op: "delete"})
+		}
+		for _, w := range open {
+			found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("# %s_permissions: none for %s", w.op, w.role),
+				"what one tenant writes here, every tenant reads"))
+		}
+	}
+	return found
+}
