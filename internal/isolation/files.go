@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/nself/tenancy/internal/metadata"
 )
@@ -38,14 +40,18 @@ func MetadataIn(dir string) (*metadata.Metadata, error) {
 	return metadata.Load(os.DirFS(filepath.Join(dir, "metadata")))
 }
 
-// Write puts the files into the Hasura project directory.
+// Write puts the files into the Hasura project directory, which exists, and nowhere else.
 func Write(dir string, files []File) error {
+	project, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("the project directory: %w", err)
+	}
+	defer func() { _ = project.Close() }() // what was written is closed
 	for _, f := range files {
-		path := filepath.Join(dir, f.Path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := project.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, f.Text, 0o644); err != nil {
+		if err := project.WriteFile(f.Path, f.Text, 0o644); err != nil {
 			return err
 		}
 	}
@@ -73,7 +79,7 @@ func (p Protection) Files(dir string, at time.Time) ([]File, error) {
 	}
 	made = append(made, list)
 	for _, entry := range p.Metadata(nil) {
-		path := filepath.Join(tablesDir, entry.Table.Schema+"_"+entry.Table.Name+".yaml")
+		path := filepath.Join(tablesDir, fileOf(entry))
 		file, err := p.edit(dir, path, func(file []byte) ([]byte, error) { return metadata.WritePermissions(file, entry) })
 		if err != nil {
 			return nil, err
@@ -90,7 +96,7 @@ func (p Protection) Files(dir string, at time.Time) ([]File, error) {
 // include adds the tables' files to the list of them.
 func (p Protection) include(file []byte) ([]byte, error) {
 	for _, entry := range p.Metadata(nil) {
-		line := fmt.Sprintf("- \"!include %s_%s.yaml\"\n", entry.Table.Schema, entry.Table.Name)
+		line := fmt.Sprintf("- \"!include %s\"\n", fileOf(entry))
 		if bytes.Contains(append(file, '\n'), []byte(line)) {
 			continue
 		}
@@ -101,6 +107,17 @@ func (p Protection) include(file []byte) ([]byte, error) {
 		file = append(file, line...)
 	}
 	return file, nil
+}
+
+// fileOf is the name of a table's file, as Hasura's CLI has it. What would mean something
+// to a file system or to YAML is left out.
+func fileOf(entry metadata.Table) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return '_'
+	}, entry.Table.Schema+"_"+entry.Table.Name) + ".yaml"
 }
 
 func (p Protection) edit(dir, path string, change func([]byte) ([]byte, error)) (File, error) {

@@ -131,6 +131,12 @@ func WritePermissions(file []byte, t Table) ([]byte, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("the file of %s.%s is no object", t.Table.Schema, t.Table.Name)
 	}
+	var holds struct {
+		Table TableName `yaml:"table"`
+	}
+	if err := root.Decode(&holds); err != nil || holds.Table != t.Table {
+		return nil, fmt.Errorf("the file of %s.%s holds another table, %s.%s: rename one of the files", t.Table.Schema, t.Table.Name, holds.Table.Schema, holds.Table.Name)
+	}
 	for _, list := range t.permissionLists() {
 		setKey(root, list)
 	}
