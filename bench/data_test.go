@@ -136,7 +136,7 @@ func protect(t testing.TB, owner reader, tables ...string) {
 	for _, table := range tables {
 		names = append(names, isolation.Name{Schema: "crm", Name: table})
 	}
-	plan, err := isolation.Protect(t.Context(), owner.conn, nil, names, "tenant_id")
+	plan, err := isolation.Protect(t.Context(), owner.conn, isolation.Request{Names: names, Column: "tenant_id"})
 	if err != nil {
 		t.Fatal(err)
 	}

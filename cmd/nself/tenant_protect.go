@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func (x *protect) run(ctx context.Context, args []string) error {
 	if x.check {
 		return x.differences(ctx, list)
 	}
-	plan, err := isolation.Protect(ctx, x.conn, list, names, x.column)
+	plan, err := isolation.Protect(ctx, x.conn, isolation.Request{List: list, Names: names, Column: x.column})
 	if err != nil {
 		return err
 	}
@@ -128,18 +129,18 @@ func (x *protect) understand(args []string) ([]isolation.Name, error) {
 	return names, check.err()
 }
 
-// list is ours, with what the database registers and the project directory declares: there
-// the declaration of a table is changed, so it has the last word.
+// list is what the tables are to be: ours, and what the project directory declares or,
+// without one, what the database registers.
 func (x *protect) list(ctx context.Context) (isolation.List, error) {
-	list, err := isolation.Installed(ctx, x.conn)
+	if x.dir == "" {
+		return isolation.Installed(ctx, x.conn)
+	}
+	ours, err := isolation.Ours()
 	if err != nil {
 		return nil, err
 	}
-	if x.dir == "" {
-		return list, nil
-	}
 	declared, err := isolation.ListIn(x.dir)
-	return list.Union(declared), err
+	return ours.Union(declared), err
 }
 
 func (x *protect) differences(ctx context.Context, list isolation.List) error {
@@ -180,6 +181,10 @@ func (x *protect) tracked(ctx context.Context) (*metadata.Metadata, error) {
 	case x.client == nil:
 		return nil, nil
 	}
+	return x.exported(ctx)
+}
+
+func (x *protect) exported(ctx context.Context) (*metadata.Metadata, error) {
 	exported, err := x.client.Export(ctx)
 	if err != nil {
 		return nil, err
@@ -215,18 +220,23 @@ func (x *protect) carryOut(ctx context.Context, plan isolation.Protection) error
 }
 
 // applyTo changes the database first: metadata about a wall that does not stand yet would
-// be the one wall too few.
+// be the one wall too few. What Hasura is to get is made before, so that nothing is done
+// where that cannot be.
 func (x *protect) applyTo(ctx context.Context, m isolation.Migration, plan isolation.Protection) error {
+	var fragment json.RawMessage
+	if x.client != nil {
+		var err error
+		if fragment, err = x.fragment(ctx, plan); err != nil {
+			return err
+		}
+	}
 	if _, err := x.conn.Exec(ctx, m.Up); err != nil {
 		return fmt.Errorf("the migration changed nothing: %w", err)
 	}
 	if x.client == nil {
 		return nil
 	}
-	fragment, err := metadata.Fragment(plan.Metadata(nil))
-	if err == nil {
-		_, err = apply(ctx, x.client, fragment)
-	}
+	_, err := apply(ctx, x.client, fragment)
 	if err == nil {
 		err = settle(ctx, x.client)
 	}
@@ -234,6 +244,19 @@ func (x *protect) applyTo(ctx context.Context, m isolation.Migration, plan isola
 		return fmt.Errorf("the database is done and Hasura is not; run the same command again: %w", err)
 	}
 	return nil
+}
+
+// fragment is the tables' metadata, to be merged into Hasura's.
+func (x *protect) fragment(ctx context.Context, plan isolation.Protection) (json.RawMessage, error) {
+	tracked, err := x.exported(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := plan.Metadata(tracked)
+	if err != nil {
+		return nil, err
+	}
+	return metadata.Fragment(entries)
 }
 
 func (x *protect) tell(w *strings.Builder, did protected) {

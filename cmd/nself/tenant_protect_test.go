@@ -101,6 +101,11 @@ func TestProtectWritesAProjectThatAgrees(t *testing.T) {
 		t.Errorf("got %s", agree)
 	}
 
+	got = env.nself(t, "tenant", "protect", "--check", "--dir", copyOf(t, "../../hasura"))
+	if got.code != exitRefused || !strings.Contains(got.out, "registry: crm.contacts has, and the list has not: its declaration") {
+		t.Errorf("a project without the tables: %+v", got)
+	}
+
 	list := filepath.Join(dir, "tenant_tables.yaml")
 	text, err := os.ReadFile(list)
 	if err != nil {

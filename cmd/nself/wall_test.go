@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -153,4 +155,36 @@ func TestATableOfTheCustomersKeepsTenantsApart(t *testing.T) {
 	if told := theirs.ask(t, `{ reply: crm_contacts { name } }`); told != "[map[name:Grace]]" {
 		t.Errorf("theirs is %s now", told)
 	}
+}
+
+// A right that the declaration gives no more is gone from Hasura, not only no longer given.
+func TestARightThatIsWithdrawnIsGone(t *testing.T) {
+	i := install(t)
+	if _, err := i.owner(t).Exec(t.Context(), crm); err != nil {
+		t.Fatal(err)
+	}
+	dir := copyOf(t, "../../hasura")
+	protect := []string{"tenant", "protect", "crm.contacts", "crm.deals", "--dir", dir, "--write", "--apply"}
+	i.mustDo(t, protect...)
+	in := newInsider(t, i, "narrow")
+	const ask = `{ reply: crm_deals { title } }`
+	var answer struct{ Reply any }
+	if err := in.client.Do(t.Context(), ask, nil, &answer); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "tenant_tables.yaml")
+	text, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(text), "crm.deals")
+	narrowed := string(text[:at]) + strings.Replace(string(text[at:]), "[tenant_owner, tenant_admin, tenant_member]", "[tenant_owner]", 1)
+	if err := os.WriteFile(list, []byte(narrowed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.mustDo(t, protect...)
+	if err := in.client.Do(t.Context(), ask, nil, &answer); err == nil || !strings.Contains(err.Error(), "field 'crm_deals' not found") {
+		t.Errorf("an admin still reads: %v", err)
+	}
+	i.mustDo(t, "tenant", "protect", "--check")
 }

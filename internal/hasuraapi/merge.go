@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/nself/tenancy/internal/metadata"
+	"github.com/nself/tenancy/internal/session"
 )
 
 // ourSource is the name of the source that holds this project's tables.
@@ -41,7 +44,7 @@ func Merge(theirs, ours json.RawMessage) (json.RawMessage, []Change, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := merger{roles: rolesOf(own)}
+	m := merger{}
 	for _, key := range slices.Sorted(maps.Keys(own)) {
 		if err := m.part(base, key, own[key]); err != nil {
 			return nil, nil, err
@@ -69,23 +72,7 @@ func decodeObject(what string, text json.RawMessage) (map[string]any, error) {
 }
 
 type merger struct {
-	roles   map[string]bool // that our metadata gives rights to
 	changes []Change
-}
-
-// rolesOf lists the roles of a metadata document: those its tables' permissions name.
-func rolesOf(document map[string]any) map[string]bool {
-	roles := map[string]bool{}
-	for _, source := range objects(document["sources"]) {
-		for _, table := range objects(source["tables"]) {
-			for key := range permissions {
-				for _, permission := range objects(table[key]) {
-					roles[fmt.Sprint(permission["role"])] = true
-				}
-			}
-		}
-	}
-	return roles
 }
 
 // list is how the elements of one list are told apart, named, and put together.
@@ -153,11 +140,11 @@ func (m *merger) part(base map[string]any, key string, own any) error {
 }
 
 func (m *merger) sources(base map[string]any, own any) error {
-	for _, source := range objects(own) {
+	for _, source := range metadata.Objects(own) {
 		if source["name"] != ourSource {
 			return fmt.Errorf("our metadata holds the source %v; only %s can be merged", source["name"], ourSource)
 		}
-		theirs := find(objects(base["sources"]), byKey("", "name"), ourSource)
+		theirs := find(metadata.Objects(base["sources"]), byKey("", "name"), ourSource)
 		if theirs == nil {
 			list, _ := base["sources"].([]any)
 			base["sources"] = append(list, source)
@@ -167,7 +154,7 @@ func (m *merger) sources(base map[string]any, own any) error {
 		if kind := theirs["kind"]; kind != nil && kind != source["kind"] {
 			return fmt.Errorf("the source %s of Hasura is of kind %v; it must be %v", ourSource, kind, source["kind"])
 		}
-		tables := list{"table", func(t map[string]any) string { return tableName(t["table"]) }, m.combineTable}
+		tables := list{"table", func(t map[string]any) string { return metadata.TableText(t["table"]) }, m.combineTable}
 		if err := m.merge(theirs, "tables", source["tables"], tables); err != nil {
 			return err
 		}
@@ -196,7 +183,7 @@ func (m *merger) merge(parent map[string]any, key string, own any, rule list) er
 	if parent[key] != nil && !ok {
 		return fmt.Errorf("the metadata of Hasura holds %s that is not a list", key)
 	}
-	for _, ours := range objects(own) {
+	for _, ours := range metadata.Objects(own) {
 		id := rule.id(ours)
 		at := slices.IndexFunc(theirs, func(item any) bool {
 			object, _ := item.(map[string]any)
@@ -229,13 +216,13 @@ func (m *merger) combineTable(theirs, ours map[string]any) map[string]any {
 	}
 	for key, rule := range ofTable {
 		var merged []any
-		for _, object := range objects(theirs[key]) {
-			withdrawn := permissions[key] && m.roles[rule.id(object)]
-			if find(objects(ours[key]), rule, rule.id(object)) == nil && !withdrawn {
+		for _, object := range metadata.Objects(theirs[key]) {
+			withdrawn := permissions[key] && slices.Contains(session.Roles, session.Role(rule.id(object)))
+			if find(metadata.Objects(ours[key]), rule, rule.id(object)) == nil && !withdrawn {
 				merged = append(merged, object)
 			}
 		}
-		for _, object := range objects(ours[key]) {
+		for _, object := range metadata.Objects(ours[key]) {
 			merged = append(merged, object)
 		}
 		if combined[key] = merged; merged == nil {
@@ -245,17 +232,6 @@ func (m *merger) combineTable(theirs, ours map[string]any) map[string]any {
 	return combined
 }
 
-func objects(list any) []map[string]any {
-	items, _ := list.([]any)
-	var found []map[string]any
-	for _, item := range items {
-		if object, ok := item.(map[string]any); ok {
-			found = append(found, object)
-		}
-	}
-	return found
-}
-
 func find(in []map[string]any, rule list, id string) map[string]any {
 	for _, object := range in {
 		if rule.id(object) == id {
@@ -263,15 +239,4 @@ func find(in []map[string]any, rule list, id string) map[string]any {
 		}
 	}
 	return nil
-}
-
-// tableName reads both spellings of a table: an object, or a name alone for public.
-func tableName(table any) string {
-	switch table := table.(type) {
-	case map[string]any:
-		return fmt.Sprintf("%v.%v", table["schema"], table["name"])
-	case string:
-		return "public." + table
-	}
-	return fmt.Sprint(table)
 }

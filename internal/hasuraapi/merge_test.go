@@ -110,23 +110,23 @@ func TestMergeKeepsWhatIsTheCustomers(t *testing.T) {
 	}
 	byName := byKey("", "name")
 	for key, name := range map[string]string{"sources": "warehouse", "actions": "placeOrder"} {
-		if diff := cmp.Diff(find(objects(before[key]), byName, name), find(objects(merged[key]), byName, name)); diff != "" {
+		if diff := cmp.Diff(find(metadata.Objects(before[key]), byName, name), find(metadata.Objects(merged[key]), byName, name)); diff != "" {
 			t.Errorf("%s %s changed:\n%s", key, name, diff)
 		}
 	}
 	types := merged["custom_types"].(map[string]any)
-	if find(objects(types["objects"]), byName, "Order") == nil {
+	if find(metadata.Objects(types["objects"]), byName, "Order") == nil {
 		t.Error("the customer's type Order is gone")
 	}
-	was, is := find(objects(before["sources"]), byName, "default"), find(objects(merged["sources"]), byName, "default")
+	was, is := find(metadata.Objects(before["sources"]), byName, "default"), find(metadata.Objects(merged["sources"]), byName, "default")
 	for _, key := range []string{"configuration", "functions", "kind"} {
 		if diff := cmp.Diff(was[key], is[key]); diff != "" {
 			t.Errorf("%s of the source changed:\n%s", key, diff)
 		}
 	}
-	tables := list{id: func(t map[string]any) string { return tableName(t["table"]) }}
+	tables := list{id: func(t map[string]any) string { return metadata.TableText(t["table"]) }}
 	for _, name := range []string{"public.legacy", "public.orders"} {
-		if diff := cmp.Diff(find(objects(was["tables"]), tables, name), find(objects(is["tables"]), tables, name)); diff != "" {
+		if diff := cmp.Diff(find(metadata.Objects(was["tables"]), tables, name), find(metadata.Objects(is["tables"]), tables, name)); diff != "" {
 			t.Errorf("table %s changed:\n%s", name, diff)
 		}
 	}
@@ -134,13 +134,13 @@ func TestMergeKeepsWhatIsTheCustomers(t *testing.T) {
 
 func TestMergeLaysOursOverWhatHangsOnOurTables(t *testing.T) {
 	merged, changes := mustMerge(t, customers, string(ourMetadata(t)))
-	source := find(objects(merged["sources"]), byKey("", "name"), "default")
-	tables := list{id: func(t map[string]any) string { return tableName(t["table"]) }}
-	tenants := find(objects(source["tables"]), tables, "tenants.tenants")
-	if find(objects(tenants["array_relationships"]), byKey("", "name"), "orders") == nil {
+	source := find(metadata.Objects(merged["sources"]), byKey("", "name"), "default")
+	tables := list{id: func(t map[string]any) string { return metadata.TableText(t["table"]) }}
+	tenants := find(metadata.Objects(source["tables"]), tables, "tenants.tenants")
+	if find(metadata.Objects(tenants["array_relationships"]), byKey("", "name"), "orders") == nil {
 		t.Error("the customer's relationship to their orders is gone")
 	}
-	roles := objects(tenants["select_permissions"])
+	roles := metadata.Objects(tenants["select_permissions"])
 	if find(roles, byKey("", "role"), "support") == nil {
 		t.Error("the permission of the customer's own role is gone")
 	}
@@ -180,15 +180,15 @@ func TestMergeTakesBackWhatOursDoesNotGiveARoleOfOurs(t *testing.T) {
 		t.Errorf("changes %v", changes)
 	}
 	members := membersOf(merged)
-	if inserts := objects(members["insert_permissions"]); len(inserts) != 1 || inserts[0]["role"] != "support" || members["delete_permissions"] != nil {
+	if inserts := metadata.Objects(members["insert_permissions"]); len(inserts) != 1 || inserts[0]["role"] != "support" || members["delete_permissions"] != nil {
 		t.Errorf("inserts %v, deletes %v", inserts, members["delete_permissions"])
 	}
 }
 
 func membersOf(document map[string]any) map[string]any {
-	source := find(objects(document["sources"]), byKey("", "name"), "default")
-	tables := list{id: func(t map[string]any) string { return tableName(t["table"]) }}
-	return find(objects(source["tables"]), tables, "tenants.tenant_members")
+	source := find(metadata.Objects(document["sources"]), byKey("", "name"), "default")
+	tables := list{id: func(t map[string]any) string { return metadata.TableText(t["table"]) }}
+	return find(metadata.Objects(source["tables"]), tables, "tenants.tenant_members")
 }
 
 // exported is our metadata in the words Hasura exports it with.

@@ -24,9 +24,9 @@ func (l List) Union(other List) List {
 	return joined
 }
 
-// Declare returns the list's file with the tables added that it does not have; what it
+// declare returns the list's file with the tables added that it does not have; what it
 // has, comments included, stays as it is. An empty file becomes a list.
-func Declare(file []byte, tables List) ([]byte, error) {
+func declare(file []byte, tables List) ([]byte, error) {
 	known, err := Parse(file)
 	if err != nil {
 		return nil, err

@@ -16,9 +16,19 @@ func cutOutsideQuotes(text, at string) (before, after string, found bool) {
 	return text, "", false
 }
 
+// wholeIndex is an index's definition for the partitions as well: Postgres writes that of
+// a partitioned table as of the table ONLY.
+func wholeIndex(definition string) string {
+	before, after, found := cutOutsideQuotes(definition, " ON ONLY ")
+	if !found {
+		return definition
+	}
+	return before + " ON " + after
+}
+
 // openingWith puts a column first in the first list of a definition: of a key, of a
 // reference, of an index.
 func openingWith(definition, column string) string {
 	before, after, _ := cutOutsideQuotes(definition, "(")
-	return before + "(" + quote(column) + ", " + after
+	return before + "(" + Quote(column) + ", " + after
 }

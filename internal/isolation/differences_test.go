@@ -43,6 +43,9 @@ func TestADatabaseThatLeavesTheListIsTold(t *testing.T) {
 		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_pkey", settings + " lacks: an index is led by tenant_id"},
 		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_pkey, ALTER tenant_id DROP NOT NULL", settings + " lacks: tenant_id is not null"},
 		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_tenant_id_fkey", settings + " lacks: tenant_id refers to the tenants"},
+		{"CREATE UNIQUE INDEX one_key ON tenants.tenant_settings (key) INCLUDE (tenant_id)", "the key one_key holds across tenants"},
+		{"DROP TRIGGER tenant_id_is_immutable ON tenants.tenant_settings; CREATE TRIGGER tenant_id_is_immutable BEFORE UPDATE OF tenant_id ON tenants.tenant_settings FOR EACH ROW WHEN (false) EXECUTE FUNCTION nself.refuse_tenant_change()", settings + " lacks: tenant_id is immutable"},
+		{"DROP TRIGGER tenant_id_is_immutable ON tenants.tenant_settings; CREATE TRIGGER tenant_id_is_immutable AFTER UPDATE OF tenant_id ON tenants.tenant_settings FOR EACH ROW WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION nself.refuse_tenant_change()", settings + " lacks: tenant_id is immutable"},
 		{"CREATE UNIQUE INDEX one_key ON tenants.tenant_settings (key)", "the key one_key holds across tenants"},
 		{"ALTER TABLE tenants.tenants DROP CONSTRAINT tenants_slug_key", "tenants.tenants lacks: the key tenants_slug_key holds across tenants"},
 		{"CREATE TABLE public.orders (tenant_id uuid)", "public.orders has, and the list has not: rows of tenants, as it seems"},
@@ -93,8 +96,9 @@ tables:
     policies: [{name: x, for: all, to: [PUBLIC], using: everyone}]
     permissions:
       - {roles: [admin, tenant_member, tenant_member], insert: [tenant_id], aggregations: true}
-      - {roles: [user], select: [id], delete: true}
+      - {roles: [user], select: [id], delete: true, where: {id: {_is_null: false}}}
   - {table: crm.a, grants: {}}
+  - {table: crm.c, rows: members, grants: {}, policies: [{name: all, to: [nself_app], using: everything, check: everything}], permissions: [{roles: [tenant_owner], insert: [id]}]}
   - {table: crm.b, rows: shared, column: id, grants: {}, permissions: [{roles: [tenant_owner], update: [x]}]}
 `))
 	if err == nil {
@@ -102,8 +106,8 @@ tables:
 	}
 	for _, want := range []string{`rows is "many"`, `cannot be granted "truncate"`, `grants to "postgres"`, `for is "all"`, `to "PUBLIC"`, `"everyone" is no bound`,
 		`no token carries the role "admin"`, "tenant_member has two permissions", "tenant_id is preset from the session", "aggregations without select",
-		"the role user has no tenant: its permission needs a where", "the role user has no tenant and writes nothing", "crm.a is declared twice",
-		"a shared table has no tenant column", "a shared table is written by the operator alone"} {
+		"the role user has no tenant: its where must hold a column that is _eq X-Hasura-User-Id", "the role user has no tenant and writes nothing", "crm.a is declared twice",
+		"a shared table has no tenant column", "everything is for nself_owner and nself_server alone", "people are inserted by nobody in a tenant", "a shared table is written by the operator alone"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not told in:\n%v", want, err)
 		}

@@ -98,13 +98,25 @@ const catalogFactsAllTenantsSQL = `
 	    FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid, aclexplode(a.attacl) AS g WHERE g.grantee <> r.relowner
 	  UNION ALL SELECT DISTINCT r.oid, r.tenant_column || ' is immutable'
 	    FROM relation r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid
-	    WHERE t.tgfoid = to_regprocedure('nself.refuse_tenant_change()') AND t.tgenabled = 'O' AND t.tgattr::text = r.attnum::text
+	    WHERE t.tgfoid = to_regprocedure('nself.refuse_tenant_change()') AND t.tgenabled IN ('O', 'A')
+	      AND t.tgattr::text = r.attnum::text AND t.tgtype = 19 -- BEFORE UPDATE FOR EACH ROW
+	      AND pg_get_triggerdef(t.oid) LIKE format('%% WHEN ((old.%1$I IS DISTINCT FROM new.%1$I)) EXECUTE FUNCTION %%', r.tenant_column)
 	  UNION ALL SELECT DISTINCT r.oid, 'an index is led by ' || r.tenant_column
 	    FROM relation r JOIN pg_catalog.pg_index i ON i.indrelid = r.oid
 	    WHERE i.indkey[0] = r.attnum AND i.indisvalid AND i.indpred IS NULL
 	  UNION ALL SELECT r.oid, 'the key ' || x.relname || ' holds across tenants'
 	    FROM relation r JOIN pg_catalog.pg_index i ON i.indrelid = r.oid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
-	    WHERE i.indisunique AND r.attnum IS NOT NULL AND NOT (r.attnum = ANY (i.indkey::smallint[]))
+	    WHERE i.indisunique AND r.attnum IS NOT NULL AND NOT (r.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))
+	  UNION ALL SELECT r.oid, 'its partition ' || p.oid::regclass || ' has no row-level security'
+	    FROM relation r, pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	    WHERE r.relrowsecurity AND p.oid <> r.oid AND NOT (p.relrowsecurity AND p.relforcerowsecurity)
+	  UNION ALL SELECT r.oid, 'its partition ' || p.oid::regclass || ' is owned by ' || pg_get_userbyid(p.relowner)
+	    FROM relation r, pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	    WHERE p.oid <> r.oid AND p.relowner <> r.relowner
+	  UNION ALL SELECT r.oid, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END || ' may ' || lower(g.privilege_type)
+	      || ' its partition ' || p.oid::regclass
+	    FROM relation r, pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid, aclexplode(p.relacl) AS g
+	    WHERE p.oid <> r.oid AND g.grantee <> p.relowner
 	)
 	SELECT r.schema, r.name, f.line FROM relation r JOIN fact f ON f.oid = r.oid`
 
@@ -121,7 +133,11 @@ func (l List) catalogFacts(ctx context.Context, db pg.DB) (map[Name][]string, er
 	for _, t := range l {
 		schemas, tables, columns = append(schemas, t.Name.Schema), append(tables, t.Name.Name), append(columns, t.TenantColumn())
 	}
-	found, err := pg.All[catalogFact](ctx, db, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns})
+	var found []catalogFact
+	err := plainly(ctx, db, func(tx pgx.Tx) (err error) {
+		found, err = pg.All[catalogFact](ctx, tx, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the walls from the catalog: %w", err)
 	}
@@ -131,4 +147,21 @@ func (l List) catalogFacts(ctx context.Context, db pg.DB) (map[Name][]string, er
 		facts[name] = append(facts[name], f.Line)
 	}
 	return facts, nil
+}
+
+// plainSQL lets Postgres write every name with its schema, and refuse to answer rather
+// than answer of the rows alone that a policy admits.
+const plainSQL = `SELECT set_config('search_path', 'pg_catalog', true), set_config('row_security', 'off', true)`
+
+// plainly reads under plainSQL, and leaves no trace.
+func plainly(ctx context.Context, db pg.DB, read func(tx pgx.Tx) error) error {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it wrote nothing
+	if _, err := tx.Exec(ctx, plainSQL); err != nil {
+		return err
+	}
+	return read(tx)
 }

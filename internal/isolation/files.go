@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/nself/tenancy/internal/metadata"
 )
@@ -73,40 +76,69 @@ func (p Protection) Files(dir string, at time.Time) ([]File, error) {
 		{filepath.Join(migrationsDir, migration.Folder(), "up.sql"), []byte(migration.Up)},
 		{filepath.Join(migrationsDir, migration.Folder(), "down.sql"), []byte(migration.Down)},
 	}
-	list, err := p.edit(dir, listFile, func(file []byte) ([]byte, error) { return Declare(file, p.Tables) })
+	list, err := edit(dir, listFile, func(file []byte) ([]byte, error) { return declare(file, p.Tables) })
+	if err != nil {
+		return nil, err
+	}
+	entries, err := p.entries(dir)
 	if err != nil {
 		return nil, err
 	}
 	made = append(made, list)
-	for _, entry := range p.Metadata(nil) {
-		path := filepath.Join(tablesDir, fileOf(entry))
-		file, err := p.edit(dir, path, func(file []byte) ([]byte, error) { return metadata.WritePermissions(file, entry) })
+	for _, entry := range entries {
+		file, err := edit(dir, filepath.Join(tablesDir, fileOf(entry)), func(file []byte) ([]byte, error) { return metadata.WritePermissions(file, entry) })
 		if err != nil {
 			return nil, err
 		}
 		made = append(made, file)
 	}
-	included, err := p.edit(dir, tablesFile, p.include)
+	included, err := edit(dir, tablesFile, func(file []byte) ([]byte, error) { return include(file, entries) })
 	if err != nil {
 		return nil, err
 	}
 	return changed(dir, append(made, included))
 }
 
+// entries are the tables' metadata: of those that are tracked, or have a file already.
+func (p Protection) entries(dir string) ([]metadata.Table, error) {
+	var entries []metadata.Table
+	for _, t := range p.Tables {
+		entry := t.Tracked(metadata.Table{})
+		there, err := readIfAny(filepath.Join(dir, tablesDir, fileOf(entry)))
+		if err != nil {
+			return nil, err
+		}
+		if len(t.Permissions) > 0 || dir != "" && there != nil {
+			entries = append(entries, entry)
+		}
+	}
+	return entries, nil
+}
+
 // include adds the tables' files to the list of them.
-func (p Protection) include(file []byte) ([]byte, error) {
-	for _, entry := range p.Metadata(nil) {
-		line := fmt.Sprintf("- \"!include %s\"\n", fileOf(entry))
-		if bytes.Contains(append(file, '\n'), []byte(line)) {
+func include(file []byte, entries []metadata.Table) ([]byte, error) {
+	var listed []any
+	if err := yaml.Unmarshal(file, &listed); err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if slices.ContainsFunc(listed, func(item any) bool { return includes(item, fileOf(entry)) }) {
 			continue
 		}
 		file = bytes.TrimSuffix(bytes.TrimSpace(file), []byte("[]"))
 		if len(file) > 0 {
 			file = append(file, '\n')
 		}
-		file = append(file, line...)
+		file = append(file, fmt.Sprintf("- \"!include %s\"\n", fileOf(entry))...)
 	}
 	return file, nil
+}
+
+// includes reports whether an item of the list, a quoted "!include file" or the tag, is of
+// this file.
+func includes(item any, file string) bool {
+	text, _ := item.(string)
+	return strings.TrimSpace(strings.TrimPrefix(text, "!include")) == file
 }
 
 // fileOf is the name of a table's file, as Hasura's CLI has it. What would mean something
@@ -120,7 +152,7 @@ func fileOf(entry metadata.Table) string {
 	}, entry.Table.Schema+"_"+entry.Table.Name) + ".yaml"
 }
 
-func (p Protection) edit(dir, path string, change func([]byte) ([]byte, error)) (File, error) {
+func edit(dir, path string, change func([]byte) ([]byte, error)) (File, error) {
 	var file []byte
 	if dir != "" {
 		var err error

@@ -31,7 +31,7 @@ $$;
 func (p Protection) Migration(at time.Time) Migration {
 	m := Migration{Version: at.UnixMilli(), Name: p.name()}
 	var body strings.Builder
-	fmt.Fprintf(&body, "  IF NOT nself.begin_migration(%d, %s) THEN RETURN; END IF;\n", m.Version, literal(m.Name))
+	fmt.Fprintf(&body, "  IF NOT nself.begin_migration(%d, %s) THEN RETURN; END IF;\n", m.Version, Literal(m.Name))
 	if len(p.Handover) > 0 {
 		body.WriteString("\n  -- As whoever runs this: who owns the tables now, or a superuser.\n")
 		body.WriteString("  PERFORM set_config('role', 'none', true);\n")

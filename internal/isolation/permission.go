@@ -20,17 +20,17 @@ func (t Table) Tracked(entry metadata.Table) metadata.Table {
 	entry.SelectPermissions, entry.InsertPermissions, entry.UpdatePermissions, entry.DeletePermissions = nil, nil, nil, nil
 	for _, p := range t.Permissions {
 		for _, role := range p.Roles {
-			rows := t.rowsOf(p, role)
-			if p.Select != nil {
+			rows := t.RowsOf(p, role)
+			if len(p.Select) > 0 {
 				entry.SelectPermissions = append(entry.SelectPermissions, metadata.Permission[metadata.Select]{Role: role,
 					Permission: metadata.Select{Columns: metadata.Columns{Names: p.Select}, Filter: rows, AllowAggregations: p.Aggregations}})
 			}
-			if p.Insert != nil {
+			if len(p.Insert) > 0 {
 				entry.InsertPermissions = append(entry.InsertPermissions, metadata.Permission[metadata.Insert]{Role: role,
 					Permission: metadata.Insert{Columns: metadata.Columns{Names: p.Insert}, Check: rows,
 						Set: map[string]any{t.TenantColumn(): sessionTenant}}})
 			}
-			if p.Update != nil {
+			if len(p.Update) > 0 {
 				entry.UpdatePermissions = append(entry.UpdatePermissions, metadata.Permission[metadata.Update]{Role: role,
 					Permission: metadata.Update{Columns: metadata.Columns{Names: p.Update}, Filter: rows, Check: rows}})
 			}
@@ -43,9 +43,9 @@ func (t Table) Tracked(entry metadata.Table) metadata.Table {
 	return entry
 }
 
-// rowsOf is the filter, and the check, of a role: the session's tenant, the guard that the
+// RowsOf is the filter, and the check, of a role: the session's tenant, the guard that the
 // tenant is active and the user a member of it in this very role, and what Where adds.
-func (t Table) rowsOf(p Permission, role string) metadata.BoolExp {
+func (t Table) RowsOf(p Permission, role string) metadata.BoolExp {
 	var all []any
 	if t.Walled() && role != string(session.User) {
 		all = append(all, t.ofSession(), guard(role))
@@ -107,22 +107,53 @@ func permissionFacts(entry metadata.Table) []string {
 	for _, p := range entry.DeletePermissions {
 		facts = append(facts, fmt.Sprintf("%s may delete where %s", p.Role, canonical(p.Permission.Filter)))
 	}
+	facts = append(facts, extras(entry)...)
 	slices.Sort(facts)
 	return facts
 }
 
 func selectExtras(s metadata.Select) string {
-	extras := ""
 	if s.AllowAggregations {
-		extras += " and aggregates"
+		return " and aggregates"
 	}
-	if s.Limit != nil {
-		extras += fmt.Sprintf(" up to %d rows", *s.Limit)
+	return ""
+}
+
+// extras are what Hasura's permissions can say and the list cannot.
+func extras(entry metadata.Table) []string {
+	var found []string
+	add := func(role, format string, args ...any) { found = append(found, role+" "+fmt.Sprintf(format, args...)) }
+	for _, p := range entry.SelectPermissions {
+		s := p.Permission
+		if s.Limit != nil {
+			add(p.Role, "may select up to %d rows", *s.Limit)
+		}
+		if len(s.ComputedFields) > 0 {
+			add(p.Role, "may select computed %s", strings.Join(slices.Sorted(slices.Values(s.ComputedFields)), ", "))
+		}
+		if s.QueryRootFields != nil {
+			add(p.Role, "may select by the query fields %q", s.QueryRootFields)
+		}
+		if s.SubscriptionRootFields != nil {
+			add(p.Role, "may select by the subscription fields %q", s.SubscriptionRootFields)
+		}
 	}
-	if len(s.ComputedFields) > 0 {
-		extras += " and computed " + strings.Join(slices.Sorted(slices.Values(s.ComputedFields)), ", ")
+	for _, p := range entry.InsertPermissions {
+		if p.Permission.BackendOnly {
+			add(p.Role, "may insert from backends only")
+		}
 	}
-	return extras
+	for _, p := range entry.UpdatePermissions {
+		if p.Permission.BackendOnly {
+			add(p.Role, "may update from backends only")
+		}
+	}
+	for _, p := range entry.DeletePermissions {
+		if p.Permission.BackendOnly {
+			add(p.Role, "may delete from backends only")
+		}
+	}
+	return found
 }
 
 func columnsFact(c metadata.Columns) string {

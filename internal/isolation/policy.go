@@ -46,7 +46,7 @@ func (t Table) expression(b Bound) string {
 	if !strings.Contains(form, "%") {
 		return form
 	}
-	column, table := quote(t.TenantColumn()), quote(t.Name.Name)
+	column, table := Quote(t.TenantColumn()), Quote(t.Name.Name)
 	if !strings.Contains(form, "%[2]s") {
 		return fmt.Sprintf(form, column)
 	}
@@ -77,7 +77,7 @@ var standard = map[Rows][]Policy{
 // its kind; none of a shared table.
 func (t Table) AllPolicies() []Policy {
 	switch {
-	case t.Policies != nil:
+	case len(t.Policies) > 0:
 		return t.Policies
 	case t.Rows == "":
 		return standard[OfTenant]
@@ -85,9 +85,9 @@ func (t Table) AllPolicies() []Policy {
 	return standard[t.Rows]
 }
 
-// createPolicy is the statement that makes the policy.
-func (t Table) createPolicy(p Policy) string {
-	statement := fmt.Sprintf("CREATE POLICY %s ON %s", quote(p.Name), t.Name.quoted())
+// CreatePolicy is the statement that makes the policy.
+func (t Table) CreatePolicy(p Policy) string {
+	statement := fmt.Sprintf("CREATE POLICY %s ON %s", Quote(p.Name), t.Name.Quoted())
 	if p.For != "" {
 		statement += " FOR " + strings.ToUpper(p.For)
 	}
@@ -101,7 +101,8 @@ func (t Table) createPolicy(p Policy) string {
 	return statement
 }
 
-// quote writes an identifier so that no name can be anything else.
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+// Quote writes an identifier so that no name can be anything else.
+func Quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-func (n Name) quoted() string { return pgx.Identifier{n.Schema, n.Name}.Sanitize() }
+// Quoted is the name with both parts quoted.
+func (n Name) Quoted() string { return pgx.Identifier{n.Schema, n.Name}.Sanitize() }

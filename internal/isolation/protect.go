@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/pg"
 )
@@ -20,37 +22,48 @@ type Protection struct {
 	Notes      []string
 }
 
+// Request is what Protect is asked for.
+type Request struct {
+	List   List   // the declared tables; of others a standard declaration is made
+	Names  []Name // the tables to protect
+	Column string // the tenant column of those that are not declared
+}
+
 // Protect plans how the tables get behind the walls. Those the list declares get the wall
-// it declares, the others the standard one, with the tenant column given by column. One
-// that the database registers already keeps its columns and keys and gets its wall anew.
-// It changes nothing. Everything that stands against it is reported at once: a table that
-// is missing, has rows, or is referred to by a table without a wall, for example.
+// it declares, the others the standard one. One that the database registers already keeps
+// its columns and keys and gets its wall anew. It changes nothing. Everything that stands
+// against it is reported at once: a table that is missing, has rows, or is referred to by
+// a table without a wall, for example.
 //
 // db must be above row-level security, as an owner or superuser is.
-func Protect(ctx context.Context, db pg.DB, list List, names []Name, column string) (Protection, error) {
-	registered, err := Registered(ctx, db)
-	if err != nil {
-		return Protection{}, err
-	}
-	p := planner{list: list, registered: registered, shapes: map[Name]*shape{}, chosen: map[Name]Table{}}
-	for _, name := range names {
-		if _, twice := p.chosen[name]; twice {
-			p.fail(name, "is named twice")
-			continue
+func Protect(ctx context.Context, db pg.DB, r Request) (plan Protection, err error) {
+	err = plainly(ctx, db, func(tx pgx.Tx) error {
+		registered, err := Registered(ctx, tx)
+		if err != nil {
+			return err
 		}
-		if err := p.read(ctx, db, name, column); err != nil {
-			return Protection{}, err
+		p := planner{request: r, registered: registered, shapes: map[Name]*shape{}, chosen: map[Name]Table{}}
+		for _, name := range r.Names {
+			if _, twice := p.chosen[name]; twice {
+				p.fail(name, "is named twice")
+				continue
+			}
+			if err := p.read(ctx, tx, name); err != nil {
+				return err
+			}
 		}
-	}
-	if len(p.faults) > 0 {
-		return Protection{}, errors.Join(p.faults...)
-	}
-	return p.plan(names)
+		if len(p.faults) > 0 {
+			return errors.Join(p.faults...)
+		}
+		plan, err = p.plan()
+		return err
+	})
+	return plan, err
 }
 
 // planner is one run of Protect.
 type planner struct {
-	list       List
+	request    Request
 	registered List
 	shapes     map[Name]*shape
 	chosen     map[Name]Table
@@ -71,8 +84,9 @@ func (p *planner) add(statements ...string) {
 }
 
 // read takes a table into the plan, or says why it cannot be.
-func (p *planner) read(ctx context.Context, db pg.DB, name Name, column string) error {
-	table, declared := p.list.Find(name)
+func (p *planner) read(ctx context.Context, db pg.DB, name Name) error {
+	column := p.request.Column
+	table, declared := p.request.List.Find(name)
 	if declared {
 		column = table.TenantColumn()
 	}
@@ -147,20 +161,23 @@ func newTable(name Name, column string, s *shape) Table {
 }
 
 // Metadata is what Hasura's metadata is to hold of the tables: their entries as tracked has
-// them (nil: none is tracked yet), with the permissions of the list.
-func (p Protection) Metadata(tracked *metadata.Metadata) []metadata.Table {
+// them, with the permissions of the list. What an entry limits further and the list cannot
+// declare is an error: it would be lost.
+func (p Protection) Metadata(tracked *metadata.Metadata) ([]metadata.Table, error) {
 	var entries []metadata.Table
+	var faults []error
 	for _, t := range p.Tables {
 		var entry metadata.Table
-		if tracked != nil {
-			at := slices.IndexFunc(tracked.Tables, func(known metadata.Table) bool { return Name(known.Table) == t.Name })
-			if at >= 0 {
-				entry = tracked.Tables[at]
+		at := slices.IndexFunc(tracked.Tables, func(known metadata.Table) bool { return Name(known.Table) == t.Name })
+		if at >= 0 {
+			entry = tracked.Tables[at]
+			for _, extra := range extras(entry) {
+				faults = append(faults, fmt.Errorf("%s: the permission of %s, which the list cannot declare and would take away: take it out of the metadata first", t.Name, extra))
 			}
 		}
-		if len(t.Permissions) > 0 {
+		if len(t.Permissions) > 0 || at >= 0 {
 			entries = append(entries, t.Tracked(entry))
 		}
 	}
-	return entries
+	return entries, errors.Join(faults...)
 }

@@ -43,7 +43,7 @@ func protected(t *testing.T) (*pgtest.DB, isolation.Protection) {
 	db := pgtest.Database(t)
 	super := db.Superuser(t)
 	execute(t, super, crm)
-	plan, err := isolation.Protect(t.Context(), super, ours(t), []isolation.Name{contacts, deals}, "tenant_id")
+	plan, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t), Names: []isolation.Name{contacts, deals}, Column: "tenant_id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestProtectMakesKeysAndReferencesComposite(t *testing.T) {
 func TestProtectAgainChangesNothing(t *testing.T) {
 	db, first := protected(t)
 	super := db.Superuser(t)
-	again, err := isolation.Protect(t.Context(), super, ours(t).Union(first.Tables), []isolation.Name{contacts, deals}, "tenant_id")
+	again, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t).Union(first.Tables), Names: []isolation.Name{contacts, deals}, Column: "tenant_id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestPartitionsAreReachedThroughTheirTableAlone(t *testing.T) {
 		GRANT SELECT ON shop.earliest TO nself_app;
 		RESET ROLE`)
 	owner := db.Pool(t, "nself_owner")
-	plan, err := isolation.Protect(t.Context(), owner, ours(t), []isolation.Name{{Schema: "shop", Name: "sales"}}, "tenant_id")
+	plan, err := isolation.Protect(t.Context(), owner, isolation.Request{List: ours(t), Names: []isolation.Name{{Schema: "shop", Name: "sales"}}, Column: "tenant_id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +186,141 @@ func TestPartitionsAreReachedThroughTheirTableAlone(t *testing.T) {
 	}
 }
 
+// protect plans and runs the migration.
+func protect(t *testing.T, db pg.DB, r isolation.Request) isolation.Protection {
+	t.Helper()
+	plan, err := isolation.Protect(t.Context(), db, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, plan.Migration(time.Now()).Up)
+	return plan
+}
+
+func names(t *testing.T, list ...string) []isolation.Name {
+	t.Helper()
+	all := make([]isolation.Name, len(list))
+	for i, text := range list {
+		if err := all[i].UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+func agrees(t *testing.T, db pg.DB, list isolation.List) {
+	t.Helper()
+	found, err := list.Differences(t.Context(), db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range found {
+		t.Error(d)
+	}
+}
+
+func TestPartitionedTablesKeepTheirKeysAndReferences(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `
+		CREATE SCHEMA shop;
+		CREATE TABLE shop.items (id int PRIMARY KEY);
+		CREATE TABLE shop.sales (at date NOT NULL, item int REFERENCES shop.items) PARTITION BY RANGE (at);
+		CREATE TABLE shop.early PARTITION OF shop.sales FOR VALUES FROM (minvalue) TO ('2026-01-01');
+		CREATE UNIQUE INDEX once ON shop.sales (at, item)`)
+	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.items", "shop.sales"), Column: "tenant_id"})
+	agrees(t, super, ours(t).Union(plan.Tables))
+	const keysSQL = `SELECT string_agg(indexrelid::regclass || ' ' || indisvalid || ' ' || pg_get_indexdef(indexrelid), '; ' ORDER BY indexrelid::regclass::text)
+		FROM pg_index WHERE indrelid IN ('shop.sales'::regclass, 'shop.early'::regclass) AND indisunique`
+	got, err := pg.Scalar[string](t.Context(), super, keysSQL, nil)
+	want := "shop.early_tenant_id_at_item_idx true CREATE UNIQUE INDEX early_tenant_id_at_item_idx ON shop.early USING btree (tenant_id, at, item); " +
+		"shop.once true CREATE UNIQUE INDEX once ON ONLY shop.sales USING btree (tenant_id, at, item)"
+	if err != nil || got != want {
+		t.Errorf("keys %s, %v", got, err)
+	}
+}
+
+func TestATableOfKeysAloneAgreesWithItsOwnDeclaration(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.tags (id uuid PRIMARY KEY)`)
+	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.tags"), Column: "tenant_id"})
+	agrees(t, super, ours(t).Union(plan.Tables))
+	dir := t.TempDir()
+	files, err := plan.Files(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := isolation.Write(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	declared, err := isolation.ListIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, super, ours(t).Union(declared))
+}
+
+// Policies and grants add up: what a narrower declaration does not have must go.
+func TestANarrowerDeclarationTakesTheWiderWallDown(t *testing.T) {
+	db := pgtest.Database(t)
+	super := db.Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.notes (body text)`)
+	request := isolation.Request{List: ours(t), Names: names(t, "shop.notes"), Column: "tenant_id"}
+	plan := protect(t, super, request)
+	execute(t, super, `CREATE POLICY stray ON shop.notes USING (true)`)
+	narrow := plan.Tables[0]
+	narrow.Policies = []isolation.Policy{{Name: "readers", For: "select", To: []string{"nself_app"}, Using: isolation.ActiveTenant}}
+	narrow.Grants = isolation.Grants{"nself_app": {"select"}}
+	request.List = ours(t).Union(isolation.List{narrow})
+	protect(t, super, request)
+	agrees(t, super, request.List)
+}
+
+func TestThePlanNamesEverySchemaWhateverTheSearchPath(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, crm)
+	tx, err := super.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	execute(t, tx, `SET LOCAL search_path = crm, tenants, auth`)
+	agreesBefore, err := ours(t).Differences(t.Context(), tx, nil)
+	if err != nil || len(agreesBefore) > 0 {
+		t.Errorf("differences %v, %v", agreesBefore, err)
+	}
+	plan, err := isolation.Protect(t.Context(), tx, isolation.Request{List: ours(t), Names: []isolation.Name{contacts, deals}, Column: "tenant_id"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(plan.Statements, ";\n")
+	for _, want := range []string{"REFERENCES crm.contacts(", "REFERENCES crm.deals(", "SEQUENCE crm.contacts_id_seq"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in:\n%s", want, all)
+		}
+	}
+	if path, err := pg.Scalar[string](t.Context(), tx, "SHOW search_path", nil); err != nil || path != "crm, tenants, auth" {
+		t.Errorf("the search path is %s now, %v", path, err)
+	}
+}
+
+func TestProtectTellsWhatAPersonHasToLookAt(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.visits (
+		tenant_id uuid DEFAULT gen_random_uuid(), session_id uuid REFERENCES auth.sessions, partner uuid REFERENCES tenants.tenants, who uuid REFERENCES auth.users)`)
+	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.visits"), Column: "tenant_id"})
+	agrees(t, super, ours(t).Union(plan.Tables))
+	notes := strings.Join(plan.Notes, "\n")
+	for _, want := range []string{"refers to auth.sessions by visits_session_id_fkey, whose key holds across tenants", "refers to a tenant beside its own by visits_partner_fkey", "refers to people by visits_who_fkey"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("no %q in:\n%s", want, notes)
+		}
+	}
+	given, err := pg.Scalar[string](t.Context(), super, `SELECT column_default FROM information_schema.columns WHERE table_name = 'visits' AND column_name = 'tenant_id'`, nil)
+	if err != nil || given != "tenants.current_tenant_id()" {
+		t.Errorf("the tenant is %s by default, %v", given, err)
+	}
+}
+
 func TestProtectSaysEverythingThatStandsAgainstIt(t *testing.T) {
 	db := pgtest.Database(t)
 	super := db.Superuser(t)
@@ -202,7 +337,7 @@ func TestProtectSaysEverythingThatStandsAgainstIt(t *testing.T) {
 	for _, table := range []string{"nothing", "people", "countries", "rooms", "open", "part", "bookings"} {
 		names = append(names, isolation.Name{Schema: "crm", Name: table})
 	}
-	_, err := isolation.Protect(t.Context(), super, ours(t), names, "tenant_id")
+	_, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t), Names: names, Column: "tenant_id"})
 	if err == nil {
 		t.Fatal("no fault")
 	}
@@ -218,7 +353,7 @@ func TestProtectRefusesATableThatOthersWithoutAWallReferTo(t *testing.T) {
 	db := pgtest.Database(t)
 	super := db.Superuser(t)
 	execute(t, super, crm)
-	_, err := isolation.Protect(t.Context(), super, ours(t), []isolation.Name{contacts}, "tenant_id")
+	_, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t), Names: []isolation.Name{contacts}, Column: "tenant_id"})
 	if err == nil || !strings.Contains(err.Error(), "crm.deals refers to crm.contacts by deals_contact_id_fkey and has no wall: protect both at once") {
 		t.Errorf("got %v", err)
 	}

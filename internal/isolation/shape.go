@@ -108,7 +108,7 @@ const foreignSQL = `
 	FROM pg_catalog.pg_constraint k
 	JOIN pg_catalog.pg_class f ON f.oid = k.conrelid JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
 	JOIN pg_catalog.pg_class t ON t.oid = k.confrelid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-	WHERE k.contype = 'f' AND (k.conrelid = @oid OR k.confrelid = @oid)
+	WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = @oid OR k.confrelid = @oid)
 	ORDER BY fn.nspname, f.relname, k.conname`
 
 // readShape reads a table from the catalog; nil where there is none of this name.
@@ -129,9 +129,10 @@ func readShape(ctx context.Context, db pg.DB, name Name, column string) (*shape,
 	return &s, nil
 }
 
-// empty reports whether the table has no rows; the statistics may not know yet.
+// empty reports whether the table has no rows; the statistics may not know yet. Whoever
+// asks below a policy gets an error and not the answer of those rows alone.
 func empty(ctx context.Context, db pg.DB, name Name) (bool, error) {
-	rows, err := db.Query(ctx, "TABLE "+name.quoted()+" LIMIT 1")
+	rows, err := db.Query(ctx, "TABLE "+name.Quoted()+" LIMIT 1")
 	if err != nil {
 		return false, fmt.Errorf("look for rows in %s: %w", name, err)
 	}

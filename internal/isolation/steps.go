@@ -12,7 +12,8 @@ var grantedAlways = []string{"PUBLIC", "nself_app", "nself_hasura", "nself_serve
 
 // plan writes the steps of all tables in an order in which each can be run: what refers
 // goes before what it refers to, and comes back once the keys are composite.
-func (p *planner) plan(names []Name) (Protection, error) {
+func (p *planner) plan() (Protection, error) {
+	names := p.request.Names
 	for _, name := range names {
 		p.out.Tables = append(p.out.Tables, p.chosen[name])
 		p.handover(name)
@@ -33,7 +34,7 @@ func (p *planner) plan(names []Name) (Protection, error) {
 	for _, name := range names {
 		t, s := p.chosen[name], p.shapes[name]
 		grantees := slices.Compact(slices.Sorted(slices.Values(slices.Concat(grantedAlways, s.Grantees))))
-		p.add(t.wall(grantees)...)
+		p.add(t.wall(s.Policies, grantees)...)
 		p.partitions(s, grantees)
 		p.sequences(t, s)
 	}
@@ -52,12 +53,12 @@ func (p *planner) handover(name Name) {
 			p.out.Handover = append(p.out.Handover, statement)
 		}
 	}
-	schema := " ON SCHEMA " + quote(name.Schema) + " TO "
+	schema := " ON SCHEMA " + Quote(name.Schema) + " TO "
 	if s.Owner != "nself_owner" && !s.OwnerCreates {
 		give("GRANT USAGE, CREATE" + schema + "nself_owner")
 	}
 	if s.Owner != "nself_owner" {
-		give("ALTER TABLE " + name.quoted() + " OWNER TO nself_owner")
+		give("ALTER TABLE " + name.Quoted() + " OWNER TO nself_owner")
 	}
 	for _, partition := range s.Partitions {
 		if p.new(name) {
@@ -70,15 +71,18 @@ func (p *planner) handover(name Name) {
 	}
 }
 
+// ownTenant is the default of a tenant column, as pg_get_expr gives it back.
+const ownTenant = "tenants.current_tenant_id()"
+
 // column adds the tenant column, or makes the one that is there what it must be.
 func (p *planner) column(name Name) {
 	t, s := p.chosen[name], p.shapes[name]
-	alter, column := "ALTER TABLE "+name.quoted(), quote(t.TenantColumn())
+	alter, column := "ALTER TABLE "+name.Quoted(), Quote(t.TenantColumn())
 	if s.TenantType == nil {
 		p.add(alter + " ADD COLUMN " + column + " uuid")
 	}
-	if s.TenantDefault == nil {
-		p.add(alter + " ALTER COLUMN " + column + " SET DEFAULT tenants.current_tenant_id()")
+	if s.TenantDefault == nil || *s.TenantDefault != ownTenant {
+		p.add(alter + " ALTER COLUMN " + column + " SET DEFAULT " + ownTenant)
 	}
 	p.add(alter + " ALTER COLUMN " + column + " SET NOT NULL")
 	refers := slices.ContainsFunc(s.foreign, func(f foreignKey) bool {
@@ -102,10 +106,16 @@ func (p *planner) references(name Name) []string {
 		from, fromWalled := p.walled(f.from())
 		to, toWalled := p.walled(f.to())
 		switch {
+		case f.to() == tenantsTable && !slices.Equal(f.Columns, []string{from.TenantColumn()}):
+			p.note(name, "refers to a tenant beside its own by %s: whoever writes it learns which ids are tenants", f.Name)
+			continue
 		case f.to() == tenantsTable || f.to() == name && f.from() != name && p.new(f.from()) && fromWalled:
 			continue // the tenant itself; or told with the table that refers
 		case f.from() == name && f.to() == usersTable:
 			p.note(name, "refers to people by %s: auth.users (id) is shared by all tenants; reference tenants.tenant_members (tenant_id, user_id) to keep to members", f.Name)
+			continue
+		case f.from() == name && len(to.Global) > 0 && !p.new(f.to()):
+			p.note(name, "refers to %s by %s, whose key holds across tenants: a row may point to another tenant's", f.to(), f.Name)
 			continue
 		case f.from() == name && !toWalled:
 			continue // what is the same for all tenants
@@ -120,9 +130,9 @@ func (p *planner) references(name Name) []string {
 			p.fail(name, "%s", fault)
 			continue
 		}
-		table := f.from().quoted()
-		p.add("ALTER TABLE " + table + " DROP CONSTRAINT " + quote(f.Name))
-		again = append(again, "ALTER TABLE "+table+" ADD CONSTRAINT "+quote(f.Name)+" "+definition)
+		table := f.from().Quoted()
+		p.add("ALTER TABLE " + table + " DROP CONSTRAINT " + Quote(f.Name))
+		again = append(again, "ALTER TABLE "+table+" ADD CONSTRAINT "+Quote(f.Name)+" "+definition)
 	}
 	return again
 }
@@ -131,7 +141,7 @@ func (p *planner) references(name Name) []string {
 func (p *planner) walled(name Name) (Table, bool) {
 	t, chosen := p.chosen[name]
 	if !chosen {
-		t, chosen = p.list.Find(name)
+		t, chosen = p.request.List.Find(name)
 	}
 	return t, chosen && t.Walled() && t.Rows != OfMembers
 }
@@ -148,7 +158,7 @@ func (f foreignKey) composite(own, theirs string) (definition, fault string) {
 	definition = openingWith(head, own) + " REFERENCES " + openingWith(tail, theirs)
 	cleared := make([]string, len(f.Columns))
 	for i, column := range f.Columns {
-		cleared[i] = quote(column)
+		cleared[i] = Quote(column)
 	}
 	for _, action := range []string{" ON DELETE SET NULL", " ON DELETE SET DEFAULT"} {
 		before, after, found := cutOutsideQuotes(definition, action)
@@ -162,7 +172,7 @@ func (f foreignKey) composite(own, theirs string) (definition, fault string) {
 // keys makes every key that holds across tenants one within a tenant, and sees to an index
 // led by the tenant column.
 func (p *planner) keys(name Name) {
-	t, table := p.chosen[name], name.quoted()
+	t, table := p.chosen[name], name.Quoted()
 	column, led := t.TenantColumn(), false
 	for _, k := range p.shapes[name].keys {
 		_, global := t.Global[k.Name]
@@ -170,15 +180,15 @@ func (p *planner) keys(name Name) {
 		case k.HasTenant || global:
 			led = led || k.Led
 		case k.Kind == "":
-			p.add("DROP INDEX "+quote(name.Schema)+"."+quote(k.Name), openingWith(k.Definition, column))
+			p.add("DROP INDEX "+Quote(name.Schema)+"."+Quote(k.Name), openingWith(wholeIndex(k.Definition), column))
 		default:
-			p.add("ALTER TABLE "+table+" DROP CONSTRAINT "+quote(k.Name),
-				"ALTER TABLE "+table+" ADD CONSTRAINT "+quote(k.Name)+" "+openingWith(k.Definition, column))
+			p.add("ALTER TABLE "+table+" DROP CONSTRAINT "+Quote(k.Name),
+				"ALTER TABLE "+table+" ADD CONSTRAINT "+Quote(k.Name)+" "+openingWith(k.Definition, column))
 			led = true
 		}
 	}
 	if !led {
-		p.add("CREATE INDEX ON " + table + " (" + quote(column) + ")")
+		p.add("CREATE INDEX ON " + table + " (" + Quote(column) + ")")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/session"
 )
 
@@ -40,7 +41,7 @@ func (t Table) faults() []string {
 	if !slices.Contains([]Rows{"", OfTenant, OfMembers, Shared}, t.Rows) {
 		fail("rows is %q; it is tenant, members or shared", t.Rows)
 	}
-	if !t.Walled() && (t.Column != "" || t.Nullable != "" || t.Outlives != "" || t.Global != nil || t.Policies != nil) {
+	if !t.Walled() && (t.Column != "" || t.Nullable != "" || t.Outlives != "" || t.Global != nil || len(t.Policies) > 0) {
 		fail("a shared table has no tenant column, keys or policies to speak of")
 	}
 	for role, granted := range t.Grants {
@@ -82,8 +83,23 @@ func (p Policy) faults() []string {
 		if _, known := bounds[bound]; bound != "" && !known {
 			fail("%q is no bound", bound)
 		}
+		if bound == Everything && slices.ContainsFunc(p.To, func(role string) bool { return role != "nself_owner" && role != "nself_server" }) {
+			fail("everything is for nself_owner and nself_server alone")
+		}
 	}
 	return faults
+}
+
+// ownRows reports whether a condition holds to the rows of the user who asks.
+func ownRows(where metadata.BoolExp) bool {
+	for _, conjunct := range metadata.Conjuncts(where) {
+		for _, condition := range conjunct.(map[string]any) {
+			if object, ok := condition.(map[string]any); ok && len(object) == 1 && object["_eq"] == "x-hasura-user-id" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (t Table) permissionFaults() []string {
@@ -97,8 +113,8 @@ func (t Table) permissionFaults() []string {
 				fail("no token carries the role %q", role)
 			case seen[role]:
 				fail("the role %s has two permissions", role)
-			case t.Walled() && role == string(session.User) && len(p.Where) == 0:
-				fail("the role user has no tenant: its permission needs a where of its own")
+			case t.Walled() && role == string(session.User) && !ownRows(p.Where):
+				fail("the role user has no tenant: its where must hold a column that is _eq X-Hasura-User-Id")
 			}
 			seen[role] = true
 		}
@@ -113,12 +129,15 @@ func (t Table) permissionFaults() []string {
 				fail("the role user has no tenant and writes nothing")
 			}
 		}
+		if t.Rows == OfMembers && len(p.Insert) > 0 {
+			fail("people are inserted by nobody in a tenant: a new one is a member of none")
+		}
 		for _, column := range slices.Concat(p.Insert, p.Update) {
 			if column == t.TenantColumn() {
 				fail("%s is preset from the session and written by nobody", column)
 			}
 		}
-		if p.Aggregations && p.Select == nil {
+		if p.Aggregations && len(p.Select) == 0 {
 			fail("aggregations without select")
 		}
 	}

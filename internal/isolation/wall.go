@@ -8,16 +8,19 @@ import (
 )
 
 // wall is the statements that put the declared wall around a table whose columns and keys
-// are as they should be already. They replace the policies of these names and every grant
-// of the grantees.
-func (t Table) wall(grantees []string) []string {
-	table := t.Name.quoted()
+// are as they should be already. They replace the policies there are, and every grant of
+// the grantees: policies and grants add up, so one that stayed would be a hole.
+func (t Table) wall(policies, grantees []string) []string {
+	table := t.Name.Quoted()
 	var statements []string
 	if t.Walled() {
 		statements = append(statements, t.keepTenant()...)
 		statements = append(statements, "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+		for _, name := range policies {
+			statements = append(statements, "DROP POLICY "+Quote(name)+" ON "+table)
+		}
 		for _, p := range t.AllPolicies() {
-			statements = append(statements, "DROP POLICY IF EXISTS "+quote(p.Name)+" ON "+table, t.createPolicy(p))
+			statements = append(statements, t.CreatePolicy(p))
 		}
 	}
 	statements = append(statements, "REVOKE ALL ON "+table+" FROM "+strings.Join(grantees, ", "))
@@ -31,8 +34,8 @@ func (t Table) wall(grantees []string) []string {
 
 // keepTenant is the trigger that lets no row move to another tenant.
 func (t Table) keepTenant() []string {
-	table, column := t.Name.quoted(), quote(t.TenantColumn())
-	trigger := quote(t.TenantColumn() + "_is_immutable")
+	table, column := t.Name.Quoted(), Quote(t.TenantColumn())
+	trigger := Quote(t.TenantColumn() + "_is_immutable")
 	return []string{
 		"DROP TRIGGER IF EXISTS " + trigger + " ON " + table,
 		fmt.Sprintf("CREATE TRIGGER %s BEFORE UPDATE OF %s ON %s\n    FOR EACH ROW WHEN (OLD.%[2]s IS DISTINCT FROM NEW.%[2]s) EXECUTE FUNCTION nself.refuse_tenant_change()",
@@ -42,12 +45,12 @@ func (t Table) keepTenant() []string {
 
 // register records the declaration in the database.
 func (t Table) register() string {
-	return "PERFORM nself.declare_tenant_table(" + literal(canonicalDeclaration(t)) + ")"
+	return "PERFORM nself.declare_tenant_table(" + Literal(canonicalDeclaration(t)) + ")"
 }
 
-// literal writes a text constant. The E form reads the same whatever
+// Literal writes a text constant. The E form reads the same whatever
 // standard_conforming_strings says.
-func literal(text string) string {
+func Literal(text string) string {
 	quoted := "'" + strings.ReplaceAll(text, "'", "''") + "'"
 	if strings.Contains(text, `\`) {
 		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)

@@ -36,12 +36,12 @@ func Conjuncts(expression map[string]any) []any {
 	for key, value := range expression {
 		switch key {
 		case "_and", "$and":
-			for _, item := range objectsOf(value) {
+			for _, item := range Objects(value) {
 				terms = append(terms, Conjuncts(item)...)
 			}
 		case "_or", "$or":
 			options := []any{}
-			for _, item := range objectsOf(value) {
+			for _, item := range Objects(value) {
 				options = append(options, Condition(item))
 			}
 			sortByText(options)
@@ -49,7 +49,7 @@ func Conjuncts(expression map[string]any) []any {
 		case "_exists", "$exists":
 			exists, _ := value.(map[string]any)
 			terms = append(terms, map[string]any{"_exists": map[string]any{
-				"_table": tableOf(exists["_table"]), "_where": Condition(exists["_where"])}})
+				"_table": TableText(exists["_table"]), "_where": Condition(exists["_where"])}})
 		default:
 			terms = append(terms, map[string]any{key: Condition(value)})
 		}
@@ -58,7 +58,8 @@ func Conjuncts(expression map[string]any) []any {
 	return terms
 }
 
-func objectsOf(list any) []map[string]any {
+// Objects are the objects of a list of a document; anything else in it is left out.
+func Objects(list any) []map[string]any {
 	items, _ := list.([]any)
 	var found []map[string]any
 	for _, item := range items {
@@ -82,8 +83,9 @@ func textOf(value any) string {
 	return string(text)
 }
 
-// tableOf reads both spellings of a table: an object, or a name alone for public.
-func tableOf(table any) string {
+// TableText reads both spellings of a table, an object or a name alone for public, as
+// "schema.name".
+func TableText(table any) string {
 	switch table := table.(type) {
 	case map[string]any:
 		return fmt.Sprintf("%v.%v", table["schema"], table["name"])

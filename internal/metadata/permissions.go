@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,16 +22,16 @@ type field struct {
 func (t Table) permissionLists() []field {
 	return []field{
 		{"insert_permissions", written(t.InsertPermissions, func(p Insert) []field {
-			return []field{{"check", p.Check.plain()}, {"set", presets(p.Set)}, {"columns", p.Columns.plain()}, {"backend_only", flag(p.BackendOnly)}}
+			return []field{{"check", p.Check.plain()}, {"set", presets(p.Set)}, {"columns", p.Columns.plain()}}
 		})},
 		{"select_permissions", written(t.SelectPermissions, func(p Select) []field {
 			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"allow_aggregations", flag(p.AllowAggregations)}}
 		})},
 		{"update_permissions", written(t.UpdatePermissions, func(p Update) []field {
-			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"check", p.Check.plain()}, {"set", presets(p.Set)}, {"backend_only", flag(p.BackendOnly)}}
+			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"check", p.Check.plain()}, {"set", presets(p.Set)}}
 		})},
 		{"delete_permissions", written(t.DeletePermissions, func(p Delete) []field {
-			return []field{{"filter", p.Filter.plain()}, {"backend_only", flag(p.BackendOnly)}}
+			return []field{{"filter", p.Filter.plain()}}
 		})},
 	}
 }
@@ -138,6 +139,9 @@ func WritePermissions(file []byte, t Table) ([]byte, error) {
 		return nil, fmt.Errorf("the file of %s.%s holds another table, %s.%s: rename one of the files", t.Table.Schema, t.Table.Name, holds.Table.Schema, holds.Table.Name)
 	}
 	for _, list := range t.permissionLists() {
+		if err := lost(root, list.key); err != nil {
+			return nil, err
+		}
 		setKey(root, list)
 	}
 	var out bytes.Buffer
@@ -147,6 +151,28 @@ func WritePermissions(file []byte, t Table) ([]byte, error) {
 		return nil, fmt.Errorf("the file of %s.%s cannot be written: %w", t.Table.Schema, t.Table.Name, err)
 	}
 	return out.Bytes(), encoder.Close()
+}
+
+// writable are the keys of a permission that WritePermissions writes.
+var writable = []string{"columns", "filter", "check", "set", "allow_aggregations"}
+
+// lost tells what the permissions under a key hold that would not be written again.
+func lost(root *yaml.Node, key string) error {
+	var permissions []Permission[map[string]yaml.Node]
+	if list := child(root, key); list != nil {
+		if err := list.Decode(&permissions); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	var faults []error
+	for _, p := range permissions {
+		for _, name := range sortedKeys(p.Permission) {
+			if !slices.Contains(writable, name) {
+				faults = append(faults, fmt.Errorf("%s of %s holds %s, which would be lost: take it out first", key, p.Role, name))
+			}
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // setKey sets, adds or takes away one key. A new one goes before the event triggers,
@@ -200,4 +226,4 @@ func node(value any) *yaml.Node {
 	return scalar
 }
 
-func sortedKeys(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }
+func sortedKeys[V any](object map[string]V) []string { return slices.Sorted(maps.Keys(object)) }

@@ -138,7 +138,7 @@ func (w *world) build(tx pgx.Tx, s schema) error {
 	if err := run(s.bare()); err != nil {
 		return err
 	}
-	protection, err := isolation.Protect(context.Background(), tx, nil, s.names(), "tenant_id")
+	protection, err := isolation.Protect(context.Background(), tx, isolation.Request{Names: s.names(), Column: "tenant_id"})
 	if err != nil {
 		return err
 	}
