@@ -67,6 +67,9 @@ func TestListDatabaseAndMetadataAgree(t *testing.T) {
 		{"a secret column", "databases/default/tables/tenants_tenant_invitations.yaml", "- email\n", "- token_hash\n", "token_hash"},
 		{"aggregates closed", settings, "      allow_aggregations: true\n", "", "and aggregates"},
 		{"a limit", settings, "      allow_aggregations: true\n", "      allow_aggregations: true\n      limit: 5\n", "up to 5 rows"},
+		{"the guard's path to the tenant", "databases/default/tables/tenants_tenant_members.yaml", "foreign_key_constraint_on: tenant_id", "manual_configuration: {remote_table: {schema: tenants, name: tenants}, column_mapping: {user_id: owner_user_id}}", "the relationship tenant goes another way"},
+		{"the people's path to their tenants", "databases/default/tables/auth_users.yaml", "column: user_id", "column: invited_by", "the relationship memberships comes by invited_by"},
+		{"for backends alone", settings, "select_permissions:\n", "delete_permissions:\n  - role: tenant_admin\n    permission:\n      filter: {}\n      backend_only: true\nselect_permissions:\n", "tenant_admin may delete from backends only"},
 		{"delete that is not declared", settings, "select_permissions:\n",
 			"delete_permissions:\n  - role: tenant_admin\n    permission:\n      filter: {}\nselect_permissions:\n", "the list has not: tenant_admin may delete where"},
 	})

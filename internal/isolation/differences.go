@@ -43,6 +43,11 @@ func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metad
 		return nil, err
 	}
 	found = append(found, registered...)
+	context, err := contextDifferences(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, context...)
 	if tracked != nil {
 		found = append(found, l.ofMetadata(tracked)...)
 	}
@@ -55,6 +60,10 @@ func (l List) ofDatabase(ctx context.Context, db pg.DB) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	keywords, err := pg.Scalar[[]string](ctx, db, keywordsSQL, nil)
+	if err != nil {
+		return nil, err
+	}
 	var found []Difference
 	for _, t := range l {
 		have, exists := facts[t.Name]
@@ -62,7 +71,7 @@ func (l List) ofDatabase(ctx context.Context, db pg.DB) ([]Difference, error) {
 			found = append(found, Difference{Where: "database", Table: t.Name, Lacks: "the table itself"})
 			continue
 		}
-		found = append(found, compare("database", t.Name, append(t.databaseFacts(), "exists"), have)...)
+		found = append(found, compare("database", t.Name, append(t.databaseFacts(keywords), "exists"), have)...)
 		delete(facts, t.Name)
 	}
 	for name := range facts {
@@ -104,7 +113,7 @@ func (l List) ofMetadata(tracked *metadata.Metadata) []Difference {
 		entry, exists := entries[t.Name]
 		switch {
 		case exists:
-			found = append(found, compare("metadata", t.Name, permissionFacts(t.Tracked(entry)), permissionFacts(entry))...)
+			found = append(found, compare("metadata", t.Name, append(permissionFacts(t.Tracked(entry)), t.paths()...), append(permissionFacts(entry), t.pathsOf(entry)...))...)
 		case len(t.Permissions) > 0:
 			found = append(found, Difference{Where: "metadata", Table: t.Name, Lacks: "the table itself: it is not tracked"})
 		}

@@ -48,6 +48,18 @@ func TestADatabaseThatLeavesTheListIsTold(t *testing.T) {
 		{"DROP TRIGGER tenant_id_is_immutable ON tenants.tenant_settings; CREATE TRIGGER tenant_id_is_immutable AFTER UPDATE OF tenant_id ON tenants.tenant_settings FOR EACH ROW WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION nself.refuse_tenant_change()", settings + " lacks: tenant_id is immutable"},
 		{"CREATE UNIQUE INDEX one_key ON tenants.tenant_settings (key)", "the key one_key holds across tenants"},
 		{"ALTER TABLE tenants.tenants DROP CONSTRAINT tenants_slug_key", "tenants.tenants lacks: the key tenants_slug_key holds across tenants"},
+		{"CREATE EXTENSION btree_gist; ALTER TABLE tenants.tenant_settings ADD EXCLUDE USING gist (key WITH =)", "the exclusion tenant_settings_key_excl holds across tenants"},
+		{"CREATE EXTENSION btree_gist; ALTER TABLE tenants.tenant_settings ADD EXCLUDE USING gist (key WITH =, tenant_id WITH <>)", "the exclusion tenant_settings_key_tenant_id_excl holds across tenants"},
+		{"ALTER TABLE tenants.tenant_settings ALTER tenant_id SET DEFAULT '00000000-0000-4000-8000-000000000001'", "tenant_id is by default '00000000-0000-4000-8000-000000000001'::uuid"},
+		{"ALTER TABLE tenants.tenant_settings DROP CONSTRAINT tenant_settings_tenant_id_fkey, ADD FOREIGN KEY (tenant_id) REFERENCES tenants.tenants", settings + " lacks: tenant_id refers to the tenants"},
+		{"GRANT SELECT ON SEQUENCE audit.log_id_seq TO nself_tenant", "audit.log has, and the list has not: nself_tenant may select its sequence audit.log_id_seq"},
+		{`CREATE FUNCTION public."tenants.active_tenant_id"() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid';
+		  ALTER POLICY active_tenant ON tenants.tenant_settings USING (tenant_id = (SELECT public."tenants.active_tenant_id"() AS active_tenant_id))`, settings + " lacks: policy active_tenant"},
+		{"CREATE OR REPLACE FUNCTION tenants.hasura_is_unbound() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE RETURN true", "a function tenants.hasura_is_unbound() that is not the migrations'"},
+		{"CREATE OR REPLACE FUNCTION nself.refuse_tenant_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'", "a function nself.refuse_tenant_change() that is not the migrations'"},
+		{"ALTER FUNCTION tenants.active_tenant_id() RESET ALL", "a function tenants.active_tenant_id() that is not the migrations'"},
+		{"ALTER FUNCTION tenants.current_session() OWNER TO nself_app", "a function tenants.current_session() that is not the migrations'"},
+		{"CREATE TABLE public.likes (t uuid, key text, FOREIGN KEY (t, key) REFERENCES tenants.tenant_settings)", "public.likes has, and the list has not: rows of tenants, as it seems"},
 		{"CREATE TABLE public.orders (tenant_id uuid)", "public.orders has, and the list has not: rows of tenants, as it seems"},
 		{"CREATE TABLE public.orders (customer uuid REFERENCES tenants.tenants)", "public.orders has, and the list has not: rows of tenants, as it seems"},
 		{"CREATE TABLE public.orders (id int); ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY", "public.orders has, and the list has not: rows of tenants, as it seems"},
@@ -114,5 +126,34 @@ tables:
 	}
 	if _, err := isolation.Parse([]byte("tables:\n  - {table: crm.a, grant: {}}")); err == nil {
 		t.Error("a misspelt key was taken")
+	}
+}
+
+// A partition is part of its table's wall, whenever it was made.
+func TestAPartitionThatLeavesItsTablesWallIsTold(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.sales (id int, at date) PARTITION BY RANGE (at)`)
+	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.sales"), Column: "tenant_id"})
+	list := ours(t).Union(plan.Tables)
+	agrees(t, super, list)
+	execute(t, super, `CREATE TABLE shop.later PARTITION OF shop.sales FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+		GRANT SELECT ON shop.later TO nself_app; CREATE UNIQUE INDEX once ON shop.later (id)`)
+	found, err := list.Differences(t.Context(), super, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told strings.Builder
+	for _, d := range found {
+		told.WriteString(d.String() + "\n")
+	}
+	for _, want := range []string{"its partition shop.later has no row-level security", "its partition shop.later is owned by postgres",
+		"nself_app may select its partition shop.later", "its partition shop.later has the key shop.once across tenants"} {
+		if !strings.Contains(told.String(), want) {
+			t.Errorf("%q is not told in:\n%s", want, told.String())
+		}
+	}
+	again := protect(t, super, isolation.Request{List: list, Names: names(t, "shop.sales"), Column: "tenant_id"})
+	if len(again.Handover) == 0 {
+		t.Error("protecting again leaves the partition with its owner")
 	}
 }

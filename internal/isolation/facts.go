@@ -3,6 +3,7 @@ package isolation
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 
 // databaseFacts are what the catalog is to say of the table, a line each, spelled as
 // catalogFactsAllTenantsSQL spells what it does say.
-func (t Table) databaseFacts() []string {
+func (t Table) databaseFacts(keywords []string) []string {
 	facts := []string{"is owned by nself_owner"}
 	for role, privileges := range t.Grants {
 		for _, privilege := range privileges {
@@ -35,24 +36,36 @@ func (t Table) databaseFacts() []string {
 		facts = append(facts, "the key "+key+" holds across tenants")
 	}
 	for _, p := range t.AllPolicies() {
-		facts = append(facts, t.policyFact(p))
+		facts = append(facts, t.policyFact(p, keywords))
 	}
 	return facts
 }
 
-func (t Table) policyFact(p Policy) string {
+func (t Table) policyFact(p Policy, keywords []string) string {
 	command := p.For
 	if command == "" {
 		command = "all"
 	}
 	fact := fmt.Sprintf("policy %s for %s to %s", p.Name, command, strings.Join(slices.Sorted(slices.Values(p.To)), ", "))
+	asPostgres := func(name string) string { return deparsed(name, keywords) }
 	if p.Using != "" {
-		fact += " using " + t.expression(p.Using)
+		fact += " using " + t.expression(p.Using, asPostgres)
 	}
 	if p.Check != "" {
-		fact += " check " + t.expression(p.Check)
+		fact += " check " + t.expression(p.Check, asPostgres)
 	}
-	return strings.ReplaceAll(fact, `"`, "")
+	return fact
+}
+
+// plainName is a name that Postgres writes without quotes where it is no keyword.
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// deparsed is a name as Postgres writes it back.
+func deparsed(name string, keywords []string) string {
+	if plainName.MatchString(name) && !slices.Contains(keywords, name) {
+		return name
+	}
+	return Quote(name)
 }
 
 // catalogFactsAllTenantsSQL tells what the catalog says of the declared tables, and of every other
@@ -71,7 +84,7 @@ const catalogFactsAllTenantsSQL = `
 	    AND (declared.schema IS NOT NULL OR c.relrowsecurity
 	         OR EXISTS (SELECT FROM pg_catalog.pg_attribute o WHERE o.attrelid = c.oid AND o.attname = 'tenant_id' AND NOT o.attisdropped)
 	         OR EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f'
-	                    AND f.confrelid = to_regclass('tenants.tenants')))
+	                    AND f.confrelid IN (SELECT to_regclass(format('%I.%I', o.schema, o.name)) FROM unnest(@schemas::text[], @tables::text[], @owned::boolean[]) AS o (schema, name, owned) WHERE o.owned)))
 	), fact AS (
 	  SELECT oid, 'exists' AS line FROM relation
 	  UNION ALL SELECT oid, 'row-level security is enabled' FROM relation WHERE relrowsecurity
@@ -80,15 +93,15 @@ const catalogFactsAllTenantsSQL = `
 	  UNION ALL SELECT oid, tenant_column || ' is of type ' || format_type(atttypid, NULL) FROM relation WHERE attnum IS NOT NULL
 	  UNION ALL SELECT oid, tenant_column || ' is not null' FROM relation WHERE attnotnull
 	  UNION ALL SELECT DISTINCT r.oid, r.tenant_column || ' refers to the tenants'
-	    FROM relation r JOIN pg_catalog.pg_constraint f ON f.conrelid = r.oid AND f.contype = 'f' AND f.convalidated
+	    FROM relation r JOIN pg_catalog.pg_constraint f ON f.conrelid = r.oid AND f.contype = 'f' AND f.convalidated AND f.confdeltype = 'c'
 	    WHERE f.confrelid = to_regclass('tenants.tenants') AND f.conkey = ARRAY[r.attnum]
 	  UNION ALL SELECT r.oid, concat_ws(' ', 'policy', p.polname, 'for',
 	      CASE p.polcmd WHEN '*' THEN 'all' WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update' ELSE 'delete' END,
 	      CASE WHEN NOT p.polpermissive THEN '(restrictive)' END, 'to',
 	      (SELECT string_agg(CASE WHEN g.oid = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.oid)::text END, ', ' ORDER BY pg_get_userbyid(g.oid)::text COLLATE "C")
 	       FROM unnest(p.polroles) AS g (oid)),
-	      'using ' || replace(regexp_replace(pg_get_expr(p.polqual, p.polrelid), '\s+', ' ', 'g'), '"', ''),
-	      'check ' || replace(regexp_replace(pg_get_expr(p.polwithcheck, p.polrelid), '\s+', ' ', 'g'), '"', ''))
+	      'using ' || regexp_replace(pg_get_expr(p.polqual, p.polrelid), '\s+', ' ', 'g'),
+	      'check ' || regexp_replace(pg_get_expr(p.polwithcheck, p.polrelid), '\s+', ' ', 'g'))
 	    FROM relation r JOIN pg_catalog.pg_policy p ON p.polrelid = r.oid
 	  UNION ALL SELECT r.oid, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END || ' may ' || lower(g.privilege_type)
 	      || CASE WHEN g.is_grantable THEN ' and grant it' ELSE '' END
@@ -107,15 +120,34 @@ const catalogFactsAllTenantsSQL = `
 	  UNION ALL SELECT r.oid, 'the key ' || x.relname || ' holds across tenants'
 	    FROM relation r JOIN pg_catalog.pg_index i ON i.indrelid = r.oid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
 	    WHERE i.indisunique AND r.attnum IS NOT NULL AND NOT (r.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))
+	  UNION ALL SELECT r.oid, 'the exclusion ' || k.conname || ' holds across tenants'
+	    FROM relation r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
+	    WHERE k.contype = 'x' AND r.attnum IS NOT NULL AND pg_get_constraintdef(k.oid) NOT LIKE format('%%%I WITH =%%', r.tenant_column)
+	  UNION ALL SELECT r.oid, r.tenant_column || ' is by default ' || pg_get_expr(d.adbin, d.adrelid)
+	    FROM relation r JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum = r.attnum
+	    WHERE pg_get_expr(d.adbin, d.adrelid) NOT IN ('tenants.current_tenant_id()', 'gen_random_uuid()')
+	       OR (pg_get_expr(d.adbin, d.adrelid) = 'gen_random_uuid()' AND r.oid <> to_regclass('tenants.tenants'))
+	  UNION ALL SELECT r.oid, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END || ' may ' || lower(g.privilege_type)
+	      || ' its sequence ' || q.oid::regclass
+	    FROM relation r JOIN pg_catalog.pg_depend d ON d.refobjid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+	      AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+	    JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S', aclexplode(q.relacl) AS g
+	    WHERE g.grantee <> q.relowner AND g.privilege_type <> 'USAGE'
+	  UNION ALL SELECT r.oid, 'its partition ' || p.oid::regclass || ' has the key ' || i.indexrelid::regclass || ' across tenants'
+	    FROM relation r CROSS JOIN LATERAL pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	    JOIN pg_catalog.pg_index i ON i.indrelid = p.oid AND (i.indisunique OR i.indisexclusion)
+	    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.oid AND a.attname = r.tenant_column
+	    WHERE p.oid <> r.oid AND r.attnum IS NOT NULL AND NOT coalesce(a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false)
+	      AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid)
 	  UNION ALL SELECT r.oid, 'its partition ' || p.oid::regclass || ' has no row-level security'
-	    FROM relation r, pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	    FROM relation r CROSS JOIN LATERAL pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
 	    WHERE r.relrowsecurity AND p.oid <> r.oid AND NOT (p.relrowsecurity AND p.relforcerowsecurity)
 	  UNION ALL SELECT r.oid, 'its partition ' || p.oid::regclass || ' is owned by ' || pg_get_userbyid(p.relowner)
-	    FROM relation r, pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	    FROM relation r CROSS JOIN LATERAL pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
 	    WHERE p.oid <> r.oid AND p.relowner <> r.relowner
 	  UNION ALL SELECT r.oid, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END || ' may ' || lower(g.privilege_type)
 	      || ' its partition ' || p.oid::regclass
-	    FROM relation r, pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid, aclexplode(p.relacl) AS g
+	    FROM relation r CROSS JOIN LATERAL pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid, aclexplode(p.relacl) AS g
 	    WHERE p.oid <> r.oid AND g.grantee <> p.relowner
 	)
 	SELECT r.schema, r.name, f.line FROM relation r JOIN fact f ON f.oid = r.oid`
@@ -130,12 +162,14 @@ type catalogFact struct {
 // should be declared.
 func (l List) catalogFacts(ctx context.Context, db pg.DB) (map[Name][]string, error) {
 	var schemas, tables, columns []string
+	var owned []bool
 	for _, t := range l {
 		schemas, tables, columns = append(schemas, t.Name.Schema), append(tables, t.Name.Name), append(columns, t.TenantColumn())
+		owned = append(owned, t.Walled() && t.Rows != OfMembers)
 	}
 	var found []catalogFact
 	err := plainly(ctx, db, func(tx pgx.Tx) (err error) {
-		found, err = pg.All[catalogFact](ctx, tx, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns})
+		found, err = pg.All[catalogFact](ctx, tx, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns, "owned": owned})
 		return err
 	})
 	if err != nil {
@@ -148,6 +182,8 @@ func (l List) catalogFacts(ctx context.Context, db pg.DB) (map[Name][]string, er
 	}
 	return facts, nil
 }
+
+const keywordsSQL = `SELECT array_agg(word) FROM pg_catalog.pg_get_keywords() WHERE catcode <> 'U'`
 
 // plainSQL lets Postgres write every name with its schema, and refuse to answer rather
 // than answer of the rows alone that a policy admits.

@@ -68,51 +68,62 @@ type File struct {
 }
 
 // Files are the files of the project directory as the protection makes them: those that
-// are new, and those that change. Files that stay as they are are left out. An empty dir
-// stands for a project without any.
+// are new, and those that change, the migration last. Files that stay as they are are left
+// out. An empty dir stands for a project without any.
 func (p Protection) Files(dir string, at time.Time) ([]File, error) {
 	migration := p.Migration(at)
-	made := []File{
+	migrated := []File{
 		{filepath.Join(migrationsDir, migration.Folder(), "up.sql"), []byte(migration.Up)},
 		{filepath.Join(migrationsDir, migration.Folder(), "down.sql"), []byte(migration.Down)},
+	}
+	if p.verb != "" {
+		return migrated, nil
 	}
 	list, err := edit(dir, listFile, func(file []byte) ([]byte, error) { return declare(file, p.Tables) })
 	if err != nil {
 		return nil, err
 	}
-	entries, err := p.entries(dir)
-	if err != nil {
-		return nil, err
-	}
-	made = append(made, list)
-	for _, entry := range entries {
-		file, err := edit(dir, filepath.Join(tablesDir, fileOf(entry)), func(file []byte) ([]byte, error) { return metadata.WritePermissions(file, entry) })
+	made := []File{list}
+	var tracked []metadata.Table
+	for _, t := range p.concerned() {
+		file, entry, err := p.tableFile(dir, t)
 		if err != nil {
 			return nil, err
 		}
-		made = append(made, file)
+		if file.Text == nil {
+			continue
+		}
+		if slices.ContainsFunc(made, func(other File) bool { return other.Path == file.Path }) {
+			return nil, fmt.Errorf("two of the tables would have the file %s: write them one after the other, and rename one", file.Path)
+		}
+		made, tracked = append(made, file), append(tracked, entry)
 	}
-	included, err := edit(dir, tablesFile, func(file []byte) ([]byte, error) { return include(file, entries) })
+	included, err := edit(dir, tablesFile, func(file []byte) ([]byte, error) { return include(file, tracked) })
 	if err != nil {
 		return nil, err
 	}
-	return changed(dir, append(made, included))
+	return changed(dir, append(append(made, included), migrated...))
 }
 
-// entries are the tables' metadata: of those that are tracked, or have a file already.
-func (p Protection) entries(dir string) ([]metadata.Table, error) {
-	var entries []metadata.Table
-	for _, t := range p.Tables {
-		entry := t.Tracked(metadata.Table{})
-		there, err := readIfAny(filepath.Join(dir, tablesDir, fileOf(entry)))
-		if err != nil {
+// tableFile is the file of a table's metadata; without text where the table needs none.
+func (p Protection) tableFile(dir string, t Table) (File, metadata.Table, error) {
+	path := filepath.Join(tablesDir, fileOf(t.Name))
+	var entry metadata.Table
+	file, err := edit(dir, path, func(file []byte) ([]byte, error) {
+		if err := yaml.Unmarshal(file, &entry); err != nil {
 			return nil, err
 		}
-		if len(t.Permissions) > 0 || dir != "" && there != nil {
-			entries = append(entries, entry)
+		there := entry.Table != metadata.TableName{}
+		var moved bool
+		entry, moved = p.rewire(entry)
+		entry = t.Tracked(entry)
+		own := slices.ContainsFunc(p.Tables, func(own Table) bool { return own.Name == t.Name })
+		if !moved && (!own || !there && len(t.Permissions) == 0) {
+			return nil, nil
 		}
-	}
-	return entries, nil
+		return metadata.WritePermissions(file, entry)
+	})
+	return file, entry, err
 }
 
 // include adds the tables' files to the list of them.
@@ -122,14 +133,14 @@ func include(file []byte, entries []metadata.Table) ([]byte, error) {
 		return nil, err
 	}
 	for _, entry := range entries {
-		if slices.ContainsFunc(listed, func(item any) bool { return includes(item, fileOf(entry)) }) {
+		if slices.ContainsFunc(listed, func(item any) bool { return includes(item, fileOf(Name(entry.Table))) }) {
 			continue
 		}
 		file = bytes.TrimSuffix(bytes.TrimSpace(file), []byte("[]"))
 		if len(file) > 0 {
 			file = append(file, '\n')
 		}
-		file = append(file, fmt.Sprintf("- \"!include %s\"\n", fileOf(entry))...)
+		file = append(file, fmt.Sprintf("- \"!include %s\"\n", fileOf(Name(entry.Table)))...)
 	}
 	return file, nil
 }
@@ -143,13 +154,13 @@ func includes(item any, file string) bool {
 
 // fileOf is the name of a table's file, as Hasura's CLI has it. What would mean something
 // to a file system or to YAML is left out.
-func fileOf(entry metadata.Table) string {
+func fileOf(name Name) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) {
 			return r
 		}
 		return '_'
-	}, entry.Table.Schema+"_"+entry.Table.Name) + ".yaml"
+	}, name.Schema+"_"+name.Name) + ".yaml"
 }
 
 func edit(dir, path string, change func([]byte) ([]byte, error)) (File, error) {

@@ -13,6 +13,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -58,7 +59,7 @@ func (n Name) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 // UnmarshalText reads "schema.table". Neither part may be empty or hold a dot.
 func (n *Name) UnmarshalText(text []byte) error {
 	schema, table, found := strings.Cut(string(text), ".")
-	if !found || schema == "" || table == "" || strings.ContainsAny(table, ".\x00") || strings.Contains(schema, "\x00") {
+	if !found || schema == "" || table == "" || strings.Contains(table, ".") || strings.ContainsFunc(string(text), unicode.IsControl) {
 		return fmt.Errorf("%q is no table: write schema.table", text)
 	}
 	n.Schema, n.Name = schema, table

@@ -44,7 +44,11 @@ func (p Protection) Migration(at time.Time) Migration {
 	for strings.Contains(body.String(), tag) {
 		tag = "$_" + tag[1:]
 	}
-	m.Up = fmt.Sprintf("-- %s behind the wall between tenants.\nDO %s\nBEGIN\n%sEND\n%s;\n", oneLine(p.names()), tag, body.String(), tag)
+	what := oneLine(p.names()) + " behind the wall between tenants."
+	if p.verb != "" {
+		what = "The list does without " + oneLine(p.names()) + "."
+	}
+	m.Up = fmt.Sprintf("-- %s\nDO %s\nBEGIN\n%sEND\n%s;\n", what, tag, body.String(), tag)
 	m.Down = down
 	return m
 }
@@ -78,6 +82,9 @@ const maxName = 80
 
 func (p Protection) name() string {
 	name := "protect"
+	if p.verb != "" {
+		name = p.verb
+	}
 	for _, t := range p.Tables {
 		name += "_" + t.Name.Schema + "_" + t.Name.Name
 	}

@@ -123,6 +123,11 @@ func selectExtras(s metadata.Select) string {
 func extras(entry metadata.Table) []string {
 	var found []string
 	add := func(role, format string, args ...any) { found = append(found, role+" "+fmt.Sprintf(format, args...)) }
+	for _, role := range rolesOf(entry) {
+		if !slices.Contains(session.Roles, session.Role(role)) {
+			add(role, "has a permission, and no token carries that role")
+		}
+	}
 	for _, p := range entry.SelectPermissions {
 		s := p.Permission
 		if s.Limit != nil {
@@ -154,6 +159,25 @@ func extras(entry metadata.Table) []string {
 		}
 	}
 	return found
+}
+
+// rolesOf are the roles that an entry gives something to, each once.
+func rolesOf(entry metadata.Table) []string {
+	var roles []string
+	for _, p := range entry.SelectPermissions {
+		roles = append(roles, p.Role)
+	}
+	for _, p := range entry.InsertPermissions {
+		roles = append(roles, p.Role)
+	}
+	for _, p := range entry.UpdatePermissions {
+		roles = append(roles, p.Role)
+	}
+	for _, p := range entry.DeletePermissions {
+		roles = append(roles, p.Role)
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
 }
 
 func columnsFact(c metadata.Columns) string {

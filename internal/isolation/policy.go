@@ -40,13 +40,13 @@ var bounds = map[Bound]string{
 	HasuraPeople:  `(` + unbound + ` OR (%[1]s = ` + activeTenant + `) OR ` + membership + `)`,
 }
 
-// expression is the bound's SQL for a table.
-func (t Table) expression(b Bound) string {
+// expression is the bound's SQL for a table, its names written by quote.
+func (t Table) expression(b Bound, quote func(string) string) string {
 	form := bounds[b]
 	if !strings.Contains(form, "%") {
 		return form
 	}
-	column, table := Quote(t.TenantColumn()), Quote(t.Name.Name)
+	column, table := quote(t.TenantColumn()), quote(t.Name.Name)
 	if !strings.Contains(form, "%[2]s") {
 		return fmt.Sprintf(form, column)
 	}
@@ -93,10 +93,10 @@ func (t Table) CreatePolicy(p Policy) string {
 	}
 	statement += " TO " + strings.Join(p.To, ", ")
 	if p.Using != "" {
-		statement += "\n    USING (" + t.expression(p.Using) + ")"
+		statement += "\n    USING (" + t.expression(p.Using, Quote) + ")"
 	}
 	if p.Check != "" {
-		statement += "\n    WITH CHECK (" + t.expression(p.Check) + ")"
+		statement += "\n    WITH CHECK (" + t.expression(p.Check, Quote) + ")"
 	}
 	return statement
 }

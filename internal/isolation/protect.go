@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,6 +21,10 @@ type Protection struct {
 	Statements []string // to run in order in one transaction as nself_owner
 	Handover   []string // to run before, as who owns the tables now; mostly none
 	Notes      []string
+
+	verb    string    // what the migration does; empty: protect
+	list    List      // what was declared before
+	widened []widened // references that are composite now
 }
 
 // Request is what Protect is asked for.
@@ -42,7 +47,7 @@ func Protect(ctx context.Context, db pg.DB, r Request) (plan Protection, err err
 		if err != nil {
 			return err
 		}
-		p := planner{request: r, registered: registered, shapes: map[Name]*shape{}, chosen: map[Name]Table{}}
+		p := planner{request: r, out: Protection{list: r.List}, registered: registered, shapes: map[Name]*shape{}, chosen: map[Name]Table{}}
 		for _, name := range r.Names {
 			if _, twice := p.chosen[name]; twice {
 				p.fail(name, "is named twice")
@@ -99,22 +104,48 @@ func (p *planner) read(ctx context.Context, db pg.DB, name Name) error {
 		return nil
 	}
 	if !declared {
-		table = newTable(name, column, s)
+		table = p.newTable(name, s)
 	}
-	if p.new(name) {
-		if err := p.fits(ctx, db, name, s); err != nil {
-			return err
-		}
+	for _, column := range table.unknownColumns(s) {
+		p.fail(name, "is declared with the column %s, which it has not", column)
 	}
 	p.shapes[name], p.chosen[name] = s, table
+	if p.new(name) {
+		return p.fits(ctx, db, name, s)
+	}
 	return nil
 }
 
-// new reports whether the table joins the list now.
+// new reports whether the table joins the list now: it is not registered, or was made anew
+// under a registered name and does not refer to the tenants.
 func (p *planner) new(name Name) bool {
-	_, known := p.registered.Find(name)
-	return !known
+	t, known := p.registered.Find(name)
+	s := p.shapes[name]
+	return !known || s != nil && t.Walled() && t.Outlives == "" && name != tenantsTable && !s.ofTenants(name, t.TenantColumn())
 }
+
+// ofTenants reports whether the tenant column refers to the tenants.
+func (s *shape) ofTenants(name Name, column string) bool {
+	return slices.ContainsFunc(s.foreign, func(f foreignKey) bool {
+		return f.from() == name && f.to() == tenantsTable && slices.Equal(f.Columns, []string{column})
+	})
+}
+
+// unknownColumns are the columns of permissions that the table has not.
+func (t Table) unknownColumns(s *shape) []string {
+	var unknown []string
+	for _, p := range t.Permissions {
+		for _, column := range slices.Concat(p.Select, p.Insert, p.Update) {
+			if column != t.TenantColumn() && !slices.Contains(s.Columns, column) && !slices.Contains(unknown, column) {
+				unknown = append(unknown, column)
+			}
+		}
+	}
+	return unknown
+}
+
+// inner are the schemas of the product's own machinery, of Hasura's and of Postgres's.
+var inner = []string{"nself", "hdb_catalog", "information_schema", "pg_catalog", "pg_toast"}
 
 // fits reports what keeps a new table from being protected.
 func (p *planner) fits(ctx context.Context, db pg.DB, name Name, s *shape) error {
@@ -125,14 +156,26 @@ func (p *planner) fits(ctx context.Context, db pg.DB, name Name, s *shape) error
 	case s.Inherits:
 		p.fail(name, "is a partition or a child of another table: protect the parent")
 		return nil
+	case s.Children:
+		p.fail(name, "has children by inheritance, which its policies do not bind: make them partitions, or tables of their own")
+		return nil
+	case slices.Contains(inner, name.Schema) && !p.declared(name):
+		p.fail(name, "is not yours: its schema belongs to the machinery below")
+		return nil
 	case s.TenantType != nil && *s.TenantType != "uuid":
 		p.fail(name, "has a tenant column of type %s: it must be uuid", *s.TenantType)
 	case len(s.Policies) > 0:
 		p.fail(name, "has policies of its own (%s): drop them, they would admit rows beside the wall", strings.Join(s.Policies, ", "))
 	}
+	for _, passing := range s.Passing {
+		p.fail(name, "has %s: it would read or write past the wall, as its owner", passing)
+	}
 	for _, k := range s.keys {
-		if k.Kind == "x" && !k.HasTenant {
+		switch {
+		case k.Kind == "x" && !k.HasTenant:
 			p.fail(name, "has the exclusion constraint %s across tenants: make it anew with the tenant column WITH =", k.Name)
+		case k.Partition != "" && !k.HasTenant:
+			p.fail(name, "has the partition %s with the key %s of its own across tenants: drop it, or make it one of the table", k.Partition, k.Name)
 		}
 	}
 	none, err := empty(ctx, db, name)
@@ -142,17 +185,42 @@ func (p *planner) fits(ctx context.Context, db pg.DB, name Name, s *shape) error
 	return err
 }
 
+func (p *planner) declared(name Name) bool {
+	_, declared := p.request.List.Find(name)
+	return declared
+}
+
 // newTable is the declaration of a table of the customer's: their services and Hasura
 // read and write it, this server reads it, guests read.
-func newTable(name Name, column string, s *shape) Table {
+func (p *planner) newTable(name Name, s *shape) Table {
 	all := []string{"select", "insert", "update", "delete"}
 	t := Table{Name: name, Grants: Grants{"nself_app": all, "nself_hasura": all, "nself_server": {"select"}, "nself_tenant": {"select"}}}
+	if s.ForHasura {
+		t.Grants["nself_hasura"] = append(slices.Clone(all), "trigger")
+	}
+	column := p.request.Column
 	if column != "tenant_id" {
 		t.Column = column
 	}
-	writable := slices.DeleteFunc(slices.Clone(s.Columns), func(c string) bool { return slices.Contains(s.Generated, c) })
-	changeable := slices.DeleteFunc(slices.Clone(writable), func(c string) bool { return slices.Contains(s.Identifying, c) })
-	readable := append([]string{column}, s.Columns...)
+	if !inGraphQL(name.Schema) || !inGraphQL(name.Name) || !inGraphQL(column) {
+		p.note(name, "has no name that GraphQL can have, so Hasura is not given it; rename it, or declare permissions and track it under a custom name")
+		return t
+	}
+	readable := []string{column}
+	var writable, changeable []string
+	for _, c := range s.Columns {
+		switch {
+		case !inGraphQL(c):
+			p.note(name, "has the column %s, which is no name that GraphQL can have: Hasura is not given it", c)
+			continue
+		case slices.Contains(s.Generated, c):
+		case slices.Contains(s.Identifying, c):
+			writable = append(writable, c)
+		default:
+			writable, changeable = append(writable, c), append(changeable, c)
+		}
+		readable = append(readable, c)
+	}
 	t.Permissions = []Permission{
 		{Roles: []string{"tenant_owner", "tenant_admin", "tenant_member"}, Select: readable, Aggregations: true, Insert: writable, Update: changeable, Delete: true},
 		{Roles: []string{"tenant_guest"}, Select: readable, Aggregations: true},
@@ -160,22 +228,35 @@ func newTable(name Name, column string, s *shape) Table {
 	return t
 }
 
-// Metadata is what Hasura's metadata is to hold of the tables: their entries as tracked has
-// them, with the permissions of the list. What an entry limits further and the list cannot
-// declare is an error: it would be lost.
+// graphQLName is what the GraphQL specification takes for a name.
+var graphQLName = regexp.MustCompile(`^[_A-Za-z][_0-9A-Za-z]*$`)
+
+// inGraphQL reports whether a name can be a field and a value of an enumeration.
+func inGraphQL(name string) bool {
+	return graphQLName.MatchString(name) && !slices.Contains([]string{"true", "false", "null"}, name)
+}
+
+// Metadata is what Hasura's metadata is to hold of the tables: their entries with the
+// permissions of the list, and those relationships of the entries in tracked that have to
+// follow a reference that is composite now. What an entry limits further, or gives to
+// roles that no token carries, is an error: the list cannot declare it and it would be
+// lost, or stay as a hole.
 func (p Protection) Metadata(tracked *metadata.Metadata) ([]metadata.Table, error) {
 	var entries []metadata.Table
 	var faults []error
-	for _, t := range p.Tables {
-		var entry metadata.Table
+	for _, t := range p.concerned() {
 		at := slices.IndexFunc(tracked.Tables, func(known metadata.Table) bool { return Name(known.Table) == t.Name })
-		if at >= 0 {
-			entry = tracked.Tables[at]
-			for _, extra := range extras(entry) {
-				faults = append(faults, fmt.Errorf("%s: the permission of %s, which the list cannot declare and would take away: take it out of the metadata first", t.Name, extra))
+		if at < 0 {
+			if len(t.Permissions) > 0 {
+				entries = append(entries, t.Tracked(metadata.Table{}))
 			}
+			continue
 		}
-		if len(t.Permissions) > 0 || at >= 0 {
+		for _, extra := range extras(tracked.Tables[at]) {
+			faults = append(faults, fmt.Errorf("%s: in Hasura %s, which the list cannot declare: take it out of the metadata first", t.Name, extra))
+		}
+		entry, moved := p.rewire(tracked.Tables[at])
+		if moved || slices.ContainsFunc(p.Tables, func(own Table) bool { return own.Name == t.Name }) {
 			entries = append(entries, t.Tracked(entry))
 		}
 	}

@@ -14,6 +14,8 @@ type shape struct {
 	OID           uint32
 	Kind          string // pg_class.relkind
 	Inherits      bool   // it is a partition or a child of another table
+	Children      bool   // tables that are no partitions inherit from it
+	ForHasura     bool   // an event trigger of Hasura's is on it
 	Owner         string
 	OwnerCreates  bool     // nself_owner may create in its schema
 	Outside       []string // the roles of the list without USAGE on its schema
@@ -23,9 +25,11 @@ type shape struct {
 	Generated     []string // of them, those that nobody writes
 	Identifying   []string // of them, those of the primary key
 	Policies      []string
+	Passing       []string // what reads or writes its rows past the policies: views, rules
 	Grantees      []string // quoted: whoever has a privilege on the table or a column, but the owner
 	Sequences     []string // quoted: of serial columns
 	Partitions    []string // quoted: of it and of its partitions
+	Strangers     []string // of them, those that nself_owner does not own
 
 	keys    []key
 	foreign []foreignKey
@@ -38,6 +42,7 @@ type key struct {
 	Definition string // as Postgres writes it
 	HasTenant  bool   // the tenant column is one of its columns
 	Led        bool   // it is the first, in a valid index over the whole table
+	Partition  string // the partition whose own key it is, quoted; "" of the table itself
 }
 
 // foreignKey is a reference from one table to another.
@@ -60,6 +65,9 @@ func (f foreignKey) to() Name   { return Name{Schema: f.ToSchema, Name: f.ToTabl
 const shapeSQL = `
 	SELECT c.oid AS oid, c.relkind::text AS kind,
 	       c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS inherits,
+	       c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS children,
+	       EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace h ON h.oid = p.pronamespace
+	               WHERE t.tgrelid = c.oid AND h.nspname = 'hdb_catalog') AS for_hasura,
 	       pg_get_userbyid(c.relowner)::text AS owner,
 	       has_schema_privilege('nself_owner', c.relnamespace, 'CREATE') AS owner_creates,
 	       ARRAY(SELECT role FROM unnest(@roles::text[]) AS r (role) WHERE NOT has_schema_privilege(role, c.relnamespace, 'USAGE')) AS outside,
@@ -73,6 +81,14 @@ const shapeSQL = `
 	       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
 	             WHERE i.indrelid = c.oid AND i.indisprimary) AS identifying,
 	       ARRAY(SELECT p.polname::text FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid ORDER BY 1) AS policies,
+	       ARRAY(SELECT DISTINCT CASE v.relkind WHEN 'v' THEN 'the view ' || v.oid::regclass || ' (ALTER VIEW … SET (security_invoker = true) first)'
+	                    WHEN 'm' THEN 'the materialized view ' || v.oid::regclass || ' (drop it first)'
+	                    ELSE 'the rule ' || r.rulename || ' (make it a trigger first)' END
+	             FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
+	             WHERE (v.oid = c.oid OR r.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d
+	                    WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid))
+	               AND NOT (v.relkind = 'v' AND coalesce(v.reloptions && ARRAY['security_invoker=true', 'security_invoker=on', 'security_invoker=1'], false))
+	             ORDER BY 1) AS passing,
 	       ARRAY(SELECT DISTINCT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END
 	             FROM (SELECT (aclexplode(c.relacl)).grantee
 	                   UNION ALL SELECT (aclexplode(a.attacl)).grantee FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid) AS g
@@ -80,7 +96,9 @@ const shapeSQL = `
 	       ARRAY(SELECT d.objid::regclass::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
 	             WHERE d.refobjid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
 	               AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S' ORDER BY 1) AS sequences,
-	       ARRAY(SELECT t.relid::text FROM pg_partition_tree(c.oid) AS t WHERE t.relid <> c.oid ORDER BY 1) AS partitions
+	       ARRAY(SELECT t.relid::text FROM pg_partition_tree(c.oid) AS t WHERE t.relid <> c.oid ORDER BY 1) AS partitions,
+	       ARRAY(SELECT t.relid::text FROM pg_partition_tree(c.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	             WHERE t.relid <> c.oid AND pg_get_userbyid(p.relowner) <> 'nself_owner' ORDER BY 1) AS strangers
 	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	LEFT JOIN pg_catalog.pg_attribute tenant ON tenant.attrelid = c.oid AND tenant.attname = @column AND NOT tenant.attisdropped
 	WHERE n.nspname = @schema AND c.relname = @name`
@@ -88,12 +106,16 @@ const shapeSQL = `
 const keysSQL = `
 	SELECT x.relname::text AS name, coalesce(k.contype::text, '') AS kind,
 	       coalesce(pg_get_constraintdef(k.oid), pg_get_indexdef(i.indexrelid)) AS definition,
-	       coalesce(tenant.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false) AS has_tenant,
+	       coalesce(tenant.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false)
+	         AND (k.contype IS DISTINCT FROM 'x' OR pg_get_constraintdef(k.oid) LIKE format('%%%I WITH =%%', @column::text)) AS has_tenant,
+	       CASE WHEN i.indrelid <> @oid THEN i.indrelid::regclass::text ELSE '' END AS partition,
 	       coalesce(tenant.attnum = i.indkey[0], false) AND i.indisvalid AND i.indpred IS NULL AS led
 	FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
 	LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
 	LEFT JOIN pg_catalog.pg_attribute tenant ON tenant.attrelid = i.indrelid AND tenant.attname = @column AND NOT tenant.attisdropped
-	WHERE i.indrelid = @oid AND (i.indisunique OR i.indisexclusion OR tenant.attnum = i.indkey[0])
+	WHERE (i.indrelid = @oid AND (i.indisunique OR i.indisexclusion OR tenant.attnum = i.indkey[0]))
+	   OR (i.indrelid IN (SELECT t.relid FROM pg_partition_tree(@oid::oid::regclass) AS t WHERE t.relid <> @oid)
+	       AND (i.indisunique OR i.indisexclusion) AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid))
 	ORDER BY k.contype IS DISTINCT FROM 'p', x.relname`
 
 // foreignSQL reads the references of a table in both directions.
@@ -132,7 +154,7 @@ func readShape(ctx context.Context, db pg.DB, name Name, column string) (*shape,
 // empty reports whether the table has no rows; the statistics may not know yet. Whoever
 // asks below a policy gets an error and not the answer of those rows alone.
 func empty(ctx context.Context, db pg.DB, name Name) (bool, error) {
-	rows, err := db.Query(ctx, "TABLE "+name.Quoted()+" LIMIT 1")
+	rows, err := db.Query(ctx, "TABLE "+name.Quoted()+" LIMIT 1", pgx.QueryExecModeExec) // its columns may be others next time
 	if err != nil {
 		return false, fmt.Errorf("look for rows in %s: %w", name, err)
 	}

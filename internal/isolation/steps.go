@@ -36,7 +36,7 @@ func (p *planner) plan() (Protection, error) {
 		grantees := slices.Compact(slices.Sorted(slices.Values(slices.Concat(grantedAlways, s.Grantees))))
 		p.add(t.wall(s.Policies, grantees)...)
 		p.partitions(s, grantees)
-		p.sequences(t, s)
+		p.sequences(t, s, grantees)
 	}
 	if len(p.faults) > 0 {
 		return Protection{}, errors.Join(p.faults...)
@@ -60,10 +60,8 @@ func (p *planner) handover(name Name) {
 	if s.Owner != "nself_owner" {
 		give("ALTER TABLE " + name.Quoted() + " OWNER TO nself_owner")
 	}
-	for _, partition := range s.Partitions {
-		if p.new(name) {
-			give("ALTER TABLE " + partition + " OWNER TO nself_owner")
-		}
+	for _, partition := range s.Strangers {
+		give("ALTER TABLE " + partition + " OWNER TO nself_owner")
 	}
 	outside := slices.DeleteFunc(slices.Clone(s.Outside), func(role string) bool { return len(t.Grants[role]) == 0 })
 	if len(outside) > 0 {
@@ -85,10 +83,7 @@ func (p *planner) column(name Name) {
 		p.add(alter + " ALTER COLUMN " + column + " SET DEFAULT " + ownTenant)
 	}
 	p.add(alter + " ALTER COLUMN " + column + " SET NOT NULL")
-	refers := slices.ContainsFunc(s.foreign, func(f foreignKey) bool {
-		return f.from() == name && f.to() == tenantsTable && slices.Equal(f.Columns, []string{t.TenantColumn()})
-	})
-	if !refers {
+	if !s.ofTenants(name, t.TenantColumn()) {
 		p.add(alter + " ADD FOREIGN KEY (" + column + ") REFERENCES tenants.tenants ON DELETE CASCADE")
 	}
 }
@@ -121,6 +116,9 @@ func (p *planner) references(name Name) []string {
 			continue // what is the same for all tenants
 		case slices.Contains(f.Columns, from.TenantColumn()) && fromWalled:
 			continue
+		case fromWalled && slices.Contains(f.Refers, to.TenantColumn()):
+			p.fail(f.from(), "refers to %s by %s with another column in the place of the tenant's: make it by %s", f.to(), f.Name, from.TenantColumn())
+			continue
 		case f.to() == name && !fromWalled:
 			p.fail(f.from(), "refers to %s by %s and has no wall: protect both at once", name, f.Name)
 			continue
@@ -133,6 +131,7 @@ func (p *planner) references(name Name) []string {
 		table := f.from().Quoted()
 		p.add("ALTER TABLE " + table + " DROP CONSTRAINT " + Quote(f.Name))
 		again = append(again, "ALTER TABLE "+table+" ADD CONSTRAINT "+Quote(f.Name)+" "+definition)
+		p.out.widened = append(p.out.widened, widened{f, from.TenantColumn()})
 	}
 	return again
 }
@@ -177,6 +176,8 @@ func (p *planner) keys(name Name) {
 	for _, k := range p.shapes[name].keys {
 		_, global := t.Global[k.Name]
 		switch {
+		case k.Partition != "":
+			continue
 		case k.HasTenant || global:
 			led = led || k.Led
 		case k.Kind == "":
@@ -201,8 +202,8 @@ func (p *planner) partitions(s *shape, grantees []string) {
 	}
 }
 
-// sequences opens those of serial columns to the roles that insert.
-func (p *planner) sequences(t Table, s *shape) {
+// sequences opens those of serial columns to the roles that insert, and to nobody else.
+func (p *planner) sequences(t Table, s *shape, grantees []string) {
 	var writers []string
 	for role, granted := range t.Grants {
 		if slices.Contains(granted, "insert") {
@@ -214,6 +215,10 @@ func (p *planner) sequences(t Table, s *shape) {
 	}
 	slices.Sort(writers)
 	for _, sequence := range s.Sequences {
-		p.add("GRANT USAGE ON SEQUENCE " + sequence + " TO " + strings.Join(writers, ", "))
+		p.add("REVOKE ALL ON SEQUENCE "+sequence+" FROM "+strings.Join(grantees, ", "),
+			"GRANT USAGE ON SEQUENCE "+sequence+" TO "+strings.Join(writers, ", "))
+	}
+	if len(s.Sequences) > 0 && p.new(t.Name) {
+		p.note(t.Name, "numbers its rows from one sequence for all tenants: the gaps tell how much the others write; use uuids where that matters")
 	}
 }

@@ -19,6 +19,16 @@ BEGIN
     ON CONFLICT (schema_name, table_name) DO UPDATE SET declaration = excluded.declaration
   $function$;
   REVOKE ALL ON FUNCTION nself.declare_tenant_table(jsonb) FROM PUBLIC;
+
+  -- A table that still stands is not forgotten.
+  CREATE FUNCTION nself.forget_tenant_table(name text) RETURNS void
+    LANGUAGE sql AS $function$
+    DELETE FROM nself.tenant_tables
+    WHERE schema_name = split_part(name, '.', 1) AND table_name = split_part(name, '.', 2)
+      AND to_regclass(format('%I.%I', schema_name, table_name)) IS NULL
+  $function$;
+  REVOKE ALL ON FUNCTION nself.forget_tenant_table(text) FROM PUBLIC;
+
   GRANT USAGE ON SCHEMA nself TO nself_app;
   GRANT SELECT ON nself.tenant_tables TO nself_server, nself_app, nself_hasura;
 
