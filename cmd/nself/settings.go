@@ -75,3 +75,19 @@ func (p *program) client() (*hasuraapi.Client, error) {
 	client := s.hasura()
 	return client, s.err()
 }
+
+// examiner is what commands need that hold the catalog against Hasura's metadata: a
+// database and, where Hasura is to be asked and its endpoint is set, the operator's client
+// of it. The client is nil where Hasura is not asked, and after a fault.
+func (s *settings) examiner(command string, asksHasura bool) *hasuraapi.Client {
+	if s.p.getenv("DATABASE_URL") == "" {
+		s.fault("DATABASE_URL is not set")
+	}
+	switch {
+	case s.p.token != "":
+		s.fault(command + " needs the operator's HASURA_GRAPHQL_ADMIN_SECRET, not a --token")
+	case asksHasura && s.p.endpointSetting() != "":
+		return s.hasura()
+	}
+	return nil
+}

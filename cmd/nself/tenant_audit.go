@@ -125,16 +125,7 @@ func (x *auditing) audit(ctx context.Context, config audit.Config) error {
 // config reads what the flags and settings name, but for the database.
 func (x *auditing) config(ctx context.Context) (config audit.Config, err error) {
 	check := &settings{p: x.p}
-	if x.p.getenv("DATABASE_URL") == "" {
-		check.fault("DATABASE_URL is not set")
-	}
-	if x.p.token != "" {
-		check.fault("audit needs the operator's HASURA_GRAPHQL_ADMIN_SECRET, not a --token")
-	}
-	var client *hasuraapi.Client
-	if x.metadata == "" && x.p.token == "" && x.p.endpointSetting() != "" {
-		client = check.hasura()
-	}
+	client := check.examiner("audit", x.metadata == "")
 	if err := check.err(); err != nil {
 		return config, err
 	}

@@ -1,8 +1,8 @@
 // Package audit is the linter of the wall between tenants: it reads the Postgres catalog
 // and Hasura's metadata whole, holds them against the declared list and the rules of this
 // package, and says of each fault where it is, what is wrong and what puts it right. It
-// changes nothing, but for Fix, which applies the fixes that take something away and
-// break no row. It decides no request and knows no HTTP; who may be let off (Allow) is
+// changes nothing, but for Repair, which applies the fixes that take something away and
+// break no row. It decides no request and knows no HTTP; what is let off (Allowance) is
 // for the operator to say, with a reason.
 package audit
 
@@ -59,8 +59,10 @@ func (r *Report) Failed(strict bool) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Counts(strict) })
 }
 
-// Run makes the audit in one read-only transaction: the catalog is read by a fixed number
-// of queries, however many tables there are.
+// Run makes the audit in one read-only transaction. The catalog is read by a fixed number
+// of queries, however many tables there are; on top of that Postgres is asked for one plan
+// for each index whose operator is not leakproof and each table with a tenant far larger
+// than the planner thinks.
 func Run(ctx context.Context, config Config) (*Report, error) {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	var report *Report

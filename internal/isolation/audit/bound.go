@@ -2,7 +2,6 @@ package audit
 
 import (
 	"slices"
-	"strings"
 )
 
 // grip is how firmly an expression holds rows to the session's tenant.
@@ -76,56 +75,77 @@ func (r reading) leaf(tokens []token) bound {
 		if !r.table.people() {
 			return bound{}
 		}
-		return bound{grip: r.membership(tokens[1:]), people: true}
+		return bound{grip: r.membership(strip(tokens[1:])), people: true}
 	}
 	sides := split(tokens, "=")
 	if len(sides) != 2 {
 		return bound{}
 	}
 	for i, side := range sides {
-		if texts := textsOf(strip(side)); len(texts) == 1 && slices.Contains(r.always, plainName(texts[0])) {
+		if slices.Contains(r.always, columnOf(side)) {
 			return bound{grip: r.session(sides[1-i])}
 		}
 	}
 	return bound{}
 }
 
-// membership is the grip of a subselect on the members of the session's tenant.
+// columnOf is the name of the column that an expression is, under a cast that keeps
+// different values different; "" where it is anything else.
+func columnOf(tokens []token) string {
+	tokens = uncast(tokens)
+	if len(tokens) != 1 || !isName(tokens[0].text) {
+		return ""
+	}
+	return plainName(tokens[0].text)
+}
+
+// membersTable is the table of memberships.
+const membersTable = "tenants.tenant_members"
+
+// membership is the grip of a subselect that finds a row of its own among the members of
+// the session's tenant: it has to ask for the tenant and for the very person of the row.
 func (r reading) membership(tokens []token) grip {
-	best := loose
-	where := cut(strip(tokens), "WHERE")
-	if len(where) != 2 {
+	from := cut(tokens, "FROM")
+	if len(from) != 2 || len(from[0]) == 0 || from[0][0].text != "SELECT" {
 		return loose
 	}
+	where := cut(from[1], "WHERE")
+	alias, one := memberAlias(where[0])
+	if len(where) != 2 || !one {
+		return loose
+	}
+	best, person := loose, false
 	for _, part := range split(strip(where[1]), "AND") {
 		sides := split(strip(part), "=")
-		if len(sides) == 2 && strings.HasSuffix(strings.Join(textsOf(strip(sides[0])), ""), "tenant_id") {
-			best = max(best, r.session(sides[1]))
+		if len(sides) != 2 {
+			continue
 		}
+		for i, side := range sides {
+			switch columnOf(side) {
+			case alias + ".user_id":
+				other := columnOf(sides[1-i])
+				person = person || other == r.table.Name+".id" || other == r.table.Title()+".id"
+			case alias + ".tenant_id":
+				best = max(best, r.session(sides[1-i]))
+			}
+		}
+	}
+	if !person {
+		return loose
 	}
 	return best
 }
 
-// session is the grip of the other side of the tenant column.
-func (r reading) session(tokens []token) grip {
-	tokens = strip(tokens)
-	for len(tokens) > 2 && tokens[len(tokens)-2].text == "::" {
-		tokens = strip(tokens[:len(tokens)-2])
+// memberAlias is the name by which a FROM of the members alone calls them.
+func memberAlias(from []token) (string, bool) {
+	texts := textsOf(from)
+	if len(texts) == 0 || len(texts) > 2 || plainName(texts[0]) != membersTable {
+		return "", false
 	}
-	all := calls(tokens)
-	if len(all) == 0 || len(cut(tokens, "FROM")) > 1 {
-		return loose
+	if len(texts) == 2 {
+		return plainName(texts[1]), true
 	}
-	best := loose
-	for _, c := range all {
-		switch context := r.s.contextFunction(c.name); {
-		case c.name == activeTenant:
-			best = max(best, active)
-		case c.name == "current_setting" || context:
-			best = max(best, claimed)
-		}
-	}
-	return best
+	return "tenant_members", true
 }
 
 // The context functions of the product.
@@ -135,8 +155,8 @@ const (
 )
 
 func (r reading) admitsUnbound(tokens []token) bool {
-	all := calls(tokens)
-	return len(all) == 1 && all[0].name == hasuraIsUnbound && len(split(strip(tokens), "=")) == 1 && !slices.Contains(textsOf(tokens), "NOT")
+	tokens = unselect(tokens)
+	return len(tokens) == 3 && plainName(tokens[0].text) == hasuraIsUnbound && tokens[1].text == "("
 }
 
 // contextFunction reports whether a function without arguments tells something of the
@@ -152,7 +172,7 @@ func (s *state) functionNamed(name string) *function { return s.withoutArguments
 const deepest = 8 // calls followed from one function to another
 
 func (s *state) readsSetting(f *function, depth int) bool {
-	if strings.Contains(strings.ToLower(f.Source), "current_setting") {
+	if f.words["current_setting"] || f.words["pg_catalog.current_setting"] {
 		return true
 	}
 	if depth == deepest {

@@ -3,7 +3,7 @@ package audit
 import (
 	"strings"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 // catalog is what Postgres says of the database, as far as the rules ask.
@@ -25,6 +25,7 @@ type catalog struct {
 	tenantsTable uint32 // of tenants.tenants; 0 where it is missing
 
 	relationByName   map[string]*relation
+	relationsByWord  map[string][]*relation // by name, and by schema.name, in lower case
 	withoutArguments map[string]*function   // by schema.name
 	functionsByName  map[string][]*function // by schema.name, lower case
 }
@@ -120,7 +121,8 @@ type constraint struct {
 	Target        uint32  `db:"target"`
 	TargetColumns []int16 `db:"target_columns"`
 	OnDelete      string  `db:"on_delete"`
-	SetColumns    []int16 `db:"set_columns"` // of ON DELETE SET NULL (columns); empty: all
+	OnUpdate      string  `db:"on_update"`
+	SetColumns    []int16 `db:"set_columns"` // of ON DELETE SET NULL or DEFAULT (columns); empty: all
 }
 
 type index struct {
@@ -167,6 +169,7 @@ type function struct {
 
 	grants []privilege
 	words  map[string]bool
+	code   string // the body in lower case, without comments and with empty strings
 }
 
 type trigger struct {
@@ -176,6 +179,7 @@ type trigger struct {
 	Enabled  string  `db:"enabled"`
 	Type     int16   `db:"type"`
 	Columns  []int16 `db:"columns"`
+	When     string  `db:"condition"` // as pg_get_triggerdef spells it; "" where there is none
 }
 
 type rewrite struct {
@@ -220,9 +224,11 @@ type eventTrigger struct {
 func (r *relation) Title() string { return r.Schema + "." + r.Name }
 
 // sql is the name as a statement takes it.
-func (r *relation) sql() string { return pgx.Identifier{r.Schema, r.Name}.Sanitize() }
+func (r *relation) sql() string { return isolation.Name{Schema: r.Schema, Name: r.Name}.Quoted() }
 
 func (r *relation) system() bool { return r.Schema == "hdb_catalog" }
+
+func (f *function) system() bool { return f.Schema == "hdb_catalog" }
 
 func (r *relation) table() bool { return r.Kind == "r" || r.Kind == "p" }
 
@@ -265,7 +271,7 @@ func (f *function) sql() string {
 	if f.Procedure {
 		kind = "PROCEDURE "
 	}
-	return kind + pgx.Identifier{f.Schema, f.Name}.Sanitize() + "(" + f.Arguments + ")"
+	return kind + isolation.Name{Schema: f.Schema, Name: f.Name}.Quoted() + "(" + f.Arguments + ")"
 }
 
 // searchPath is the search_path the function sets, and whether it sets one.
@@ -280,13 +286,10 @@ func (f *function) searchPath() (string, bool) {
 
 func (x *index) leads(column int16) bool { return len(x.Columns) > 0 && x.Columns[0] == column }
 
-// quote writes one identifier.
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
-
 func quoteAll(names []string) string {
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = quote(name)
+		quoted[i] = isolation.Quote(name)
 	}
 	return strings.Join(quoted, ", ")
 }

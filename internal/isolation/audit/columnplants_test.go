@@ -27,9 +27,16 @@ var columnPlants = []plant{
 	}, also: []string{"tenant-foreign-key-missing: crm.labels.tenant_id"}},
 	{rule: "tenant-column-mutable", object: "crm.contacts.tenant_id", sql: `DROP TRIGGER tenant_id_is_immutable ON crm.contacts`},
 	{rule: "tenant-column-mutable", object: "crm.companies.tenant_id", sql: `ALTER TABLE crm.companies DISABLE TRIGGER tenant_id_is_immutable; ALTER TRIGGER tenant_id_is_immutable ON crm.companies RENAME TO off`},
+	{rule: "tenant-column-mutable", object: "crm.contacts.tenant_id", sql: `CREATE OR REPLACE TRIGGER tenant_id_is_immutable BEFORE UPDATE OF tenant_id ON crm.contacts FOR EACH ROW WHEN (false) EXECUTE FUNCTION nself.refuse_tenant_change()`},
+	{rule: "tenant-column-mutable", object: "crm.contacts.tenant_id", sql: `CREATE OR REPLACE TRIGGER tenant_id_is_immutable BEFORE UPDATE OF tenant_id ON crm.contacts FOR EACH ROW WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id AND OLD.email IS NULL) EXECUTE FUNCTION nself.refuse_tenant_change()`},
+	{rule: "tenant-column-mutable", object: "crm.contacts.tenant_id", sql: `CREATE OR REPLACE TRIGGER tenant_id_is_immutable AFTER UPDATE OF tenant_id ON crm.contacts FOR EACH ROW WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION nself.refuse_tenant_change()`},
+	{rule: "tenant-column-mutable", object: "crm.contacts.tenant_id", sql: `ALTER TABLE crm.contacts ENABLE REPLICA TRIGGER tenant_id_is_immutable`},
+	{rule: "tenant-column-mutable", object: "crm.contacts.tenant_id", sql: `ALTER TABLE crm.contacts DISABLE TRIGGER tenant_id_is_immutable`},
 	{rule: "tenant-foreign-key-missing", object: "crm.contacts.tenant_id", sql: `ALTER TABLE crm.contacts DROP CONSTRAINT contacts_tenant_id_fkey`},
 	{rule: "tenant-foreign-key-action", object: "crm.contacts (contacts_tenant_id_fkey)", sql: `
 		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_tenant_id_fkey, ADD FOREIGN KEY (tenant_id) REFERENCES tenants.tenants ON DELETE SET NULL`},
+	{rule: "tenant-foreign-key-action", object: "crm.contacts (contacts_tenant_id_fkey)", sql: `
+		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_tenant_id_fkey, ADD FOREIGN KEY (tenant_id) REFERENCES tenants.tenants ON DELETE CASCADE ON UPDATE SET NULL`},
 	{rule: "tenant-index-missing", object: "crm.contacts.tenant_id", sql: `ALTER TABLE crm.contacts DROP CONSTRAINT contacts_pkey, ADD PRIMARY KEY (id, tenant_id)`},
 	{rule: "tenant-index-missing", object: "crm.contacts.tenant_id", sql: `
 		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_pkey, ADD PRIMARY KEY (id, tenant_id);
@@ -45,6 +52,12 @@ var columnPlants = []plant{
 		}},
 	{rule: "foreign-key-nulls-tenant", object: "crm.contacts (contacts_company_fkey)", sql: `
 		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_company_fkey, ADD CONSTRAINT contacts_company_fkey FOREIGN KEY (tenant_id, company_id) REFERENCES crm.companies ON DELETE SET NULL`},
+	{rule: "foreign-key-nulls-tenant", object: "crm.contacts (contacts_company_fkey)", sql: `
+		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_company_fkey, ADD CONSTRAINT contacts_company_fkey FOREIGN KEY (tenant_id, company_id) REFERENCES crm.companies ON DELETE SET DEFAULT`},
+	{rule: "foreign-key-nulls-tenant", object: "crm.contacts (contacts_company_fkey)", sql: `
+		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_company_fkey, ADD CONSTRAINT contacts_company_fkey FOREIGN KEY (tenant_id, company_id) REFERENCES crm.companies ON UPDATE SET NULL`},
+	{rule: "foreign-key-nulls-tenant", object: "crm.contacts (contacts_company_fkey)", sql: `
+		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_company_fkey, ADD CONSTRAINT contacts_company_fkey FOREIGN KEY (tenant_id, company_id) REFERENCES crm.companies ON DELETE SET NULL (company_id) ON UPDATE SET DEFAULT`},
 	{rule: "primary-key-across-tenants", object: "crm.contacts (contacts_pkey)", sql: `
 		ALTER TABLE crm.contacts DROP CONSTRAINT contacts_pkey, ADD CONSTRAINT contacts_pkey PRIMARY KEY (id);
 		CREATE INDEX ON crm.contacts (tenant_id)`},

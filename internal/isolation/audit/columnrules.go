@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 var columnRules = []Rule{
@@ -19,7 +21,7 @@ var columnRules = []Rule{
 	{"tenant-foreign-key-action", Warning, columnGroup, "deleting a tenant leaves its rows behind without one", tenantKeyAction},
 	{"tenant-index-missing", Warning, columnGroup, "no whole index is led by the tenant column", tenantIndexMissing},
 	{"foreign-key-across-tenants", Error, columnGroup, "a foreign key can point to another tenant's row", foreignKeyAcross},
-	{"foreign-key-nulls-tenant", Error, columnGroup, "ON DELETE SET NULL of a composite key takes the tenant column with it", foreignKeyNulls},
+	{"foreign-key-nulls-tenant", Error, columnGroup, "what a composite key does on DELETE or UPDATE clears the tenant column as well", foreignKeyNulls},
 	{"primary-key-across-tenants", Warning, columnGroup, "a primary key without the tenant column tells of other tenants' ids", primaryKeyAcross},
 	{"unique-across-tenants", Error, columnGroup, "a UNIQUE without the tenant column tells of other tenants' values", uniqueAcross},
 	{"exclusion-across-tenants", Error, columnGroup, "an exclusion constraint without the tenant column tells of other tenants' rows", exclusionAcross},
@@ -41,14 +43,11 @@ func tableMissing(_ context.Context, s *state) []fault {
 	for _, declared := range s.list {
 		if r := s.relationByName[declared.Name.String()]; r == nil || !r.table() && r.Kind != "f" {
 			found = append(found, at(declared.Name.String(), repair("-- where it was dropped for good\nDELETE FROM nself.tenant_tables WHERE (schema_name, table_name) = (%s, %s)",
-				literal(declared.Name.Schema), literal(declared.Name.Name)), "the list declares it and the database has no such table"))
+				isolation.Literal(declared.Name.Schema), isolation.Literal(declared.Name.Name)), "the list declares it and the database has no such table"))
 		}
 	}
 	return found
 }
-
-// literal writes a text constant.
-func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 func tableChild(_ context.Context, s *state) []fault {
 	var found []fault
@@ -84,7 +83,7 @@ func tenantColumnNullable(_ context.Context, s *state) []fault {
 		if t.column.NotNull || t.declared != nil && t.declared.Nullable != "" {
 			return fault{}, false
 		}
-		return at(t.columnTitle(), repair("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t.sql(), quote(t.name)),
+		return at(t.columnTitle(), repair("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t.sql(), isolation.Quote(t.name)),
 			"a row without a tenant belongs to nobody, and no declaration says why there may be one"), true
 	})
 }
@@ -96,44 +95,45 @@ func tenantColumnType(_ context.Context, s *state) []fault {
 		}
 		var steps []string
 		for _, p := range t.policies {
-			steps = append(steps, fmt.Sprintf("DROP POLICY %s ON %s", quote(p.Name), t.sql()))
+			steps = append(steps, fmt.Sprintf("DROP POLICY %s ON %s", isolation.Quote(p.Name), t.sql()))
 		}
-		steps = append(steps, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s TYPE uuid USING %[2]s::text::uuid", t.sql(), quote(t.name)))
-		for _, p := range t.policies {
-			steps = append(steps, fmt.Sprintf("CREATE POLICY %s ON %s FOR %s TO %s%s", quote(p.Name), t.sql(), commandWord(p.Command),
-				s.granteesSQL(p.Roles), t.clauses(p.Command, t.standard(s.policyRoles(p)...))))
+		steps = append(steps, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s TYPE uuid USING %[2]s::text::uuid", t.sql(), isolation.Quote(t.name)))
+		for _, d := range t.listed() {
+			steps = append(steps, t.wanted().CreatePolicy(d))
 		}
 		return at(t.columnTitle(), repair("%s", strings.Join(steps, ";\n")), "it is %s: the comparison with the session's uuid is cast, row by row, or fails", t.column.Type), true
 	})
-}
-
-func commandWord(letter string) string {
-	return map[string]string{"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}[letter]
 }
 
 // Bits of pg_trigger.tgtype.
 const (
 	forEachRow = 1 << 0
 	before     = 1 << 1
+	onDelete   = 1 << 3
 	onUpdate   = 1 << 4
 )
 
 func tenantColumnMutable(_ context.Context, s *state) []fault {
 	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
-		if slices.ContainsFunc(t.triggers, func(g *trigger) bool { return s.keeps(g, t.column.Number) }) || !s.updatable(t) {
+		if slices.ContainsFunc(t.triggers, func(g *trigger) bool { return s.keeps(g, t) }) || !s.updatable(t) {
 			return fault{}, false
 		}
-		return at(t.columnTitle(), safe(`CREATE TRIGGER %s BEFORE UPDATE OF %s ON %s
+		return at(t.columnTitle(), safe(`CREATE OR REPLACE TRIGGER %s BEFORE UPDATE OF %s ON %s
   FOR EACH ROW WHEN (OLD.%[2]s IS DISTINCT FROM NEW.%[2]s) EXECUTE FUNCTION nself.refuse_tenant_change()`,
-			quote(t.name+"_is_immutable"), quote(t.name), t.sql()), "an UPDATE can move a row to another tenant"), true
+			isolation.Quote(t.name+"_is_immutable"), isolation.Quote(t.name), t.sql()), "an UPDATE can move a row to another tenant"), true
 	})
 }
 
-func (s *state) keeps(g *trigger, column int16) bool {
+// keeps reports whether a trigger refuses each update that changes the tenant column: it
+// comes before the row is written, whoever writes, and its WHEN lets none of them pass.
+func (s *state) keeps(g *trigger, t *tenantTable) bool {
 	f := s.functions[g.Function]
 	const kind = forEachRow | before | onUpdate
-	return f != nil && f.Schema == "nself" && f.Name == "refuse_tenant_change" && (g.Enabled == "O" || g.Enabled == "A") &&
-		g.Type&kind == kind && (len(g.Columns) == 0 || slices.Contains(g.Columns, column))
+	if f == nil || f.Schema != "nself" || f.Name != "refuse_tenant_change" || g.Type&kind != kind || g.Enabled != "O" && g.Enabled != "A" {
+		return false
+	}
+	whole := []string{"", "(old.* IS DISTINCT FROM new.*)", "(old." + t.name + " IS DISTINCT FROM new." + t.name + ")"}
+	return slices.Contains(whole, plainName(g.When)) && (len(g.Columns) == 0 || slices.Contains(g.Columns, t.column.Number))
 }
 
 // updatable reports whether any role but a superuser may UPDATE the tenant column.
@@ -148,7 +148,7 @@ func tenantKeyMissing(_ context.Context, s *state) []fault {
 		if t.OID == s.tenantsTable || s.tenantKey(t) != nil || t.declared != nil && t.declared.Outlives != "" {
 			return fault{}, false
 		}
-		return at(t.columnTitle(), repair("ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES tenants.tenants ON DELETE CASCADE", t.sql(), quote(t.name)),
+		return at(t.columnTitle(), repair("ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES tenants.tenants ON DELETE CASCADE", t.sql(), isolation.Quote(t.name)),
 			"a row may name a tenant that does not exist, and outlives the one it names"), true
 	})
 }
@@ -166,11 +166,11 @@ func (s *state) tenantKey(t *tenantTable) *constraint {
 func tenantKeyAction(_ context.Context, s *state) []fault {
 	return s.eachTenantColumn(func(t *tenantTable) (fault, bool) {
 		key := s.tenantKey(t)
-		if key == nil || key.OnDelete != "n" && key.OnDelete != "d" {
+		if key == nil || !clears(key.OnDelete) && !clears(key.OnUpdate) {
 			return fault{}, false
 		}
 		return at(fmt.Sprintf("%s (%s)", t.Title(), key.Name), repair("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s FOREIGN KEY (%s) REFERENCES tenants.tenants ON DELETE CASCADE",
-			t.sql(), quote(key.Name), quote(t.name)), "the rows stay when the tenant goes, with no tenant or another one"), true
+			t.sql(), isolation.Quote(key.Name), isolation.Quote(t.name)), "the rows stay when the tenant goes or gets another id, with no tenant or another one"), true
 	})
 }
 
@@ -189,7 +189,7 @@ func tenantIndexMissing(_ context.Context, s *state) []fault {
 		if t.Kind == "p" {
 			how = "CREATE INDEX ON"
 		}
-		return at(t.columnTitle(), repair("%s %s (%s)", how, t.sql(), quote(t.name)), "each policy's look-up reads the whole table%s", partial), true
+		return at(t.columnTitle(), repair("%s %s (%s)", how, t.sql(), isolation.Quote(t.name)), "each policy's look-up reads the whole table%s", partial), true
 	})
 }
 

@@ -32,7 +32,7 @@ func policyPerRow(_ context.Context, s *state) []fault {
 		if !usingChanged && !checkChanged {
 			return fault{}, false
 		}
-		statement := "ALTER POLICY " + quote(p.Name) + " ON " + t.sql()
+		statement := "ALTER POLICY " + isolation.Quote(p.Name) + " ON " + t.sql()
 		if usingChanged {
 			statement += " USING (" + using + ")"
 		}

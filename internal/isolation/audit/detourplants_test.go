@@ -28,12 +28,35 @@ var detourPlants = []plant{
 		CREATE FUNCTION crm.all_emails() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = crm, pg_temp AS $$ SELECT email FROM contacts $$;
 		ALTER FUNCTION crm.all_emails OWNER TO nself_owner;
 		REVOKE ALL ON FUNCTION crm.all_emails FROM PUBLIC; GRANT EXECUTE ON FUNCTION crm.all_emails TO nself_app`},
+	{rule: "function-definer-unbound", object: "crm.all_emails()", sql: `
+		CREATE VIEW crm.emails WITH (security_invoker = true) AS SELECT email FROM crm.contacts; ALTER VIEW crm.emails OWNER TO nself_owner;
+		CREATE FUNCTION crm.all_emails() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ SELECT email FROM crm.emails -- current_setting
+		$$;
+		ALTER FUNCTION crm.all_emails OWNER TO nself_owner; REVOKE ALL ON FUNCTION crm.all_emails FROM PUBLIC; GRANT EXECUTE ON FUNCTION crm.all_emails TO nself_app`},
+	{rule: "function-definer-stray", object: "crm.all_emails()", sql: `
+		CREATE FUNCTION crm.all_emails() RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+		  $$ BEGIN PERFORM tenants.active_tenant_id(); RETURN QUERY SELECT email FROM crm.contacts; END $$;
+		ALTER FUNCTION crm.all_emails OWNER TO nself_owner; REVOKE ALL ON FUNCTION crm.all_emails FROM PUBLIC; GRANT EXECUTE ON FUNCTION crm.all_emails TO nself_app`},
+	{rule: "function-definer-stray", object: "crm.all_emails()", sql: `
+		CREATE FUNCTION crm.emails_of() RETURNS SETOF text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN QUERY SELECT email FROM crm.contacts; END $$;
+		CREATE FUNCTION crm.all_emails() RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER SET search_path = crm, tenants, pg_temp AS
+		  $$ DECLARE tenant uuid := active_tenant_id(); BEGIN
+		     PERFORM FROM companies WHERE tenant_id = tenant; RETURN QUERY SELECT * FROM emails_of(); END $$;
+		ALTER FUNCTION crm.all_emails OWNER TO nself_owner; REVOKE ALL ON FUNCTION crm.all_emails FROM PUBLIC; GRANT EXECUTE ON FUNCTION crm.all_emails TO nself_app`},
+	{rule: "function-definer-unread", object: "crm.all_emails()", sql: `
+		CREATE FUNCTION crm.all_emails() RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+		  $$ BEGIN RETURN QUERY EXECUTE 'SELECT email FROM crm.contacts'; END $$;
+		ALTER FUNCTION crm.all_emails OWNER TO nself_owner; REVOKE ALL ON FUNCTION crm.all_emails FROM PUBLIC; GRANT EXECUTE ON FUNCTION crm.all_emails TO nself_app`},
 	{rule: "rule-on-tenant-table", object: "crm.contacts (rule also)", sql: `
 		CREATE RULE also AS ON INSERT TO crm.contacts DO ALSO UPDATE crm.companies SET name = name`},
 	{rule: "trigger-function-untrusted", object: "crm.contacts (trigger t)", sql: `
 		CREATE FUNCTION crm.t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 		CREATE TRIGGER t BEFORE INSERT ON crm.contacts FOR EACH ROW EXECUTE FUNCTION crm.t();
 		GRANT CREATE ON SCHEMA crm TO nself_app; ALTER FUNCTION crm.t OWNER TO nself_app; REVOKE CREATE ON SCHEMA crm FROM nself_app`},
+	{rule: "trigger-reads-on-cascade", object: "crm.contacts (trigger t)", sql: `
+		CREATE FUNCTION crm.t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM crm.companies WHERE name = OLD.email; RETURN NEW; END $$;
+		ALTER FUNCTION crm.t OWNER TO nself_owner;
+		CREATE TRIGGER t AFTER UPDATE ON crm.contacts FOR EACH ROW EXECUTE FUNCTION crm.t()`},
 	{rule: "event-trigger-untrusted", object: "event trigger e", sql: `
 		CREATE FUNCTION crm.e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;
 		CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION crm.e();
@@ -43,6 +66,9 @@ var detourPlants = []plant{
 		CREATE TABLE crm.old_contacts () INHERITS (crm.contacts); GRANT SELECT ON crm.old_contacts TO nself_app`},
 	{rule: "inheritance-parent-open", object: "crm.contacts", sql: `
 		CREATE TABLE crm.everything (email text); ALTER TABLE crm.contacts INHERIT crm.everything`},
+	{rule: "grant-truncate", object: "crm.old_contacts (nself_app truncate)", sql: `
+		CREATE TABLE crm.old_contacts () INHERITS (crm.contacts); ALTER TABLE crm.old_contacts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+		GRANT TRUNCATE ON crm.old_contacts TO nself_app`},
 	{rule: "foreign-table-open", object: "crm.remote", sql: `
 		CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
 		CREATE FOREIGN TABLE crm.remote (tenant_id uuid, email text) SERVER elsewhere; GRANT SELECT ON crm.remote TO nself_app`},

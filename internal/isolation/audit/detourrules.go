@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 var detourRules = []Rule{
@@ -16,8 +18,11 @@ var detourRules = []Rule{
 	{"function-public-definer", Error, detourGroup, "a SECURITY DEFINER function is executable by PUBLIC", functionPublic},
 	{"function-definer-above", Error, detourGroup, "a SECURITY DEFINER function of a role that no policy binds reads tenant tables", functionAbove},
 	{"function-definer-unbound", Warning, detourGroup, "a SECURITY DEFINER function reads tenant tables without asking for the session's tenant", functionUnbound},
+	{"function-definer-stray", Warning, detourGroup, "a SECURITY DEFINER function asks for the session's tenant, and a statement of it reads tenant tables without", functionStray},
+	{"function-definer-unread", Warning, detourGroup, "what a SECURITY DEFINER function reads cannot be told: dynamic SQL, or another language", functionUnread},
 	{"rule-on-tenant-table", Warning, detourGroup, "a rewrite rule of a tenant table acts as its owner", ruleOnTable},
 	{"trigger-function-untrusted", Error, detourGroup, "a trigger of a tenant table runs a function of a role that the wall should bind", triggerUntrusted},
+	{"trigger-reads-on-cascade", Notice, detourGroup, "a trigger reads tenant tables; fired by a cascade it runs as their owner and sees every tenant", triggerOnCascade},
 	{"event-trigger-untrusted", Error, detourGroup, "an event trigger runs a function of a role that is no administrator", eventTriggerUntrusted},
 	{"partition-unprotected", Error, detourGroup, "a partition of a tenant table can be reached past its parent's policies", partitionUnprotected},
 	{"inheritance-child-unprotected", Error, detourGroup, "a child of a tenant table can be reached past its parent's policies", childUnprotected},
@@ -96,88 +101,8 @@ func ruleOnTable(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, t := range s.tenants {
 		for _, w := range t.rewrites {
-			found = append(found, at(fmt.Sprintf("%s (rule %s)", t.Title(), w.Name), repair("DROP RULE %s ON %s", quote(w.Name), t.sql()),
+			found = append(found, at(fmt.Sprintf("%s (rule %s)", t.Title(), w.Name), repair("DROP RULE %s ON %s", isolation.Quote(w.Name), t.sql()),
 				"what the rule adds is done with the rights of %s: use a trigger", s.roleName(t.Owner)))
-		}
-	}
-	return found
-}
-
-func triggerUntrusted(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, t := range s.tenants {
-		for _, g := range t.triggers {
-			f := s.functions[g.Function]
-			if f == nil || f.Extension || f.Schema == "hdb_catalog" || s.trusted(f.Owner) {
-				continue
-			}
-			found = append(found, at(fmt.Sprintf("%s (trigger %s)", t.Title(), g.Name), repair("ALTER %s OWNER TO %s", f.sql(), ownerRole),
-				"%s belongs to %s, who may make it do anything as whoever writes the row", f.Title(), s.roleName(f.Owner)))
-		}
-	}
-	return found
-}
-
-func eventTriggerUntrusted(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, e := range s.eventTrigger {
-		f := s.functions[e.Function]
-		if f == nil || f.Extension || s.trusted(f.Owner) {
-			continue
-		}
-		found = append(found, at("event trigger "+e.Name, repair("ALTER %s OWNER TO %s", f.sql(), ownerRole),
-			"%s belongs to %s, and is run by whoever changes the schema, superusers too", f.Title(), s.roleName(f.Owner)))
-	}
-	return found
-}
-
-func partitionUnprotected(_ context.Context, s *state) []fault {
-	return s.eachChild(func(r *relation) bool { return r.Partition })
-}
-
-func childUnprotected(_ context.Context, s *state) []fault {
-	return s.eachChild(func(r *relation) bool { return !r.Partition })
-}
-
-// eachChild finds the tables below a tenant table that others may use and that have no
-// row-level security of their own: a query that names the child passes the parent's.
-func (s *state) eachChild(of func(*relation) bool) []fault {
-	var found []fault
-	for _, t := range s.tenants {
-		for _, r := range s.below(t.OID) {
-			outsiders := s.outsiders(r)
-			if s.byOID[r.OID] != nil || !r.table() || !of(r) || r.RLS && r.Forced || len(outsiders) == 0 {
-				continue
-			}
-			found = append(found, at(r.Title(), safe("ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", r.sql()),
-				"%s may use it by its own name, past the policies of %s", s.namesOf(outsiders), t.Title()))
-		}
-	}
-	return found
-}
-
-// below lists the children of a table and theirs.
-func (s *state) below(oid uint32) []*relation {
-	var found []*relation
-	for _, child := range s.children[oid] {
-		if r := s.relations[child]; r != nil {
-			found = append(found, r)
-		}
-		found = append(found, s.below(child)...)
-	}
-	return found
-}
-
-func parentOpen(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, t := range s.tenants {
-		for _, oid := range s.parents[t.OID] {
-			parent := s.relations[oid]
-			if parent == nil || s.byOID[oid] != nil || t.Partition {
-				continue
-			}
-			found = append(found, at(t.Title(), repair("ALTER TABLE %s NO INHERIT %s", t.sql(), parent.sql()),
-				"a query of %s reads its rows under that table's policies, of which there are none", parent.Title()))
 		}
 	}
 	return found
@@ -236,7 +161,7 @@ func publicationCarries(_ context.Context, s *state) []fault {
 		}
 		fix := advice("publish the tables by name, and not these")
 		if !p.All {
-			fix = repair("ALTER PUBLICATION %s DROP TABLE %s", quote(p.Name), s.tablesSQL(carried))
+			fix = repair("ALTER PUBLICATION %s DROP TABLE %s", isolation.Quote(p.Name), s.tablesSQL(carried))
 		}
 		found = append(found, at("publication "+p.Name, fix, "no policy binds a subscriber: it receives every tenant's rows of %s", titles(carried)))
 	}

@@ -35,6 +35,17 @@ func TestOnlyAnExpressionThatHoldsEveryRowToTheTenantBinds(t *testing.T) {
 		"(tenant_id <> " + sessionTenant + ")":  loose,
 		"(tenant_id = '00000000-0000-0000-0000-000000000000'::uuid)":                                                               loose,
 		"(tenant_id = ( SELECT companies.tenant_id FROM crm.companies WHERE (companies.tenant_id <> tenants.active_tenant_id())))": loose,
+		"((tenant_id)::text = (" + sessionTenant + ")::text)":                                                                      active,
+		"(tenant_id = COALESCE(" + sessionTenant + ", tenant_id))":                                                                 loose,
+		"(tenant_id = CASE WHEN (" + sessionTenant + " IS NULL) THEN tenant_id ELSE " + sessionTenant + " END)":                    loose,
+		"(tenant_id = ANY (ARRAY[" + sessionTenant + ", tenant_id]))":                                                              loose,
+		"(NOT (tenant_id IS DISTINCT FROM " + sessionTenant + "))":                                                                 loose,
+		"((tenant_id)::character varying(1) = (" + sessionTenant + ")::character varying(1))":                                      loose,
+		"(tenant_id = NULLIF(" + sessionTenant + ", id))":                                                                          loose,
+		"((" + mine + ") IS NOT TRUE)":                                                                                             loose,
+		"(tenant_id = ( SELECT tenants.active_tenant_id() AS a UNION SELECT contacts.tenant_id AS b))":                             loose,
+		"(tenant_id = (NULLIF(current_setting('hasura.user'::text, true), ''::text))::uuid)":                                       claimed,
+		"(tenant_id = (COALESCE(current_setting('hasura.user'::text, true), (tenant_id)::text))::uuid)":                            loose,
 		"CASE WHEN " + mine + " THEN true ELSE true END":                                                                           loose,
 		"(EXISTS ( SELECT FROM tenants.tenant_members m WHERE (m.tenant_id = " + sessionTenant + ")))":                             loose,
 	} {
@@ -46,9 +57,26 @@ func TestOnlyAnExpressionThatHoldsEveryRowToTheTenantBinds(t *testing.T) {
 	if got := s.reading(users).of("(" + mine + " OR " + member + ")"); got.grip != active || !got.people {
 		t.Errorf("people are bound by membership too: %+v", got)
 	}
+	for _, open := range []string{
+		"(EXISTS ( SELECT FROM tenants.tenant_members m WHERE (m.tenant_id = " + sessionTenant + ")))",
+		"(EXISTS ( SELECT FROM tenants.tenant_members m WHERE ((m.user_id = m.user_id) AND (m.tenant_id = " + sessionTenant + "))))",
+		"(EXISTS ( SELECT FROM tenants.tenant_members m WHERE (m.user_id = users.id)))",
+		"(EXISTS ( SELECT FROM tenants.tenant_members m WHERE ((m.user_id = users.id) OR (m.tenant_id = " + sessionTenant + "))))",
+		"(EXISTS ( SELECT FROM crm.companies m WHERE ((m.user_id = users.id) AND (m.tenant_id = " + sessionTenant + "))))",
+		"(EXISTS ( SELECT FROM (tenants.tenant_members m JOIN crm.companies c ON (true)) WHERE ((m.user_id = users.id) AND (c.tenant_id = " + sessionTenant + "))))",
+	} {
+		if got := s.reading(users).of(open); got.grip != loose {
+			t.Errorf("%s has grip %d, and shows people of other tenants", open, got.grip)
+		}
+	}
 	unbound := "( SELECT tenants.hasura_is_unbound() AS hasura_is_unbound)"
 	if got := s.reading(contacts).of("(" + unbound + " OR " + mine + ")"); got.grip != active || !got.unbound {
 		t.Errorf("Hasura's way is not seen: %+v", got)
+	}
+	for _, open := range []string{"COALESCE(" + unbound + ", true)", "(" + unbound + " IS NOT NULL)", "(NOT " + unbound + ")"} {
+		if got := s.reading(contacts).of("(" + open + " OR " + mine + ")"); got.grip != loose {
+			t.Errorf("%s is taken for Hasura's way: %+v", open, got)
+		}
 	}
 }
 

@@ -83,20 +83,49 @@ type crm struct {
 	metadata *metadata.Metadata
 }
 
-func newCRM(t *testing.T) *crm {
+// noTempSQL is what an operator does who heeds database-temp-open.
+const noTempSQL = `DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$`
+
+func newCRM(t testing.TB) *crm {
 	t.Helper()
-	c := &crm{tx: pgtest.Tx(t, "postgres"), metadata: ourMetadata(t)}
+	return crmIn(t, pgtest.Tx(t, "postgres"))
+}
+
+// ownCRM is one in a database of its own, in a transaction of a connection made so.
+func ownCRM(t testing.TB, tracer pgx.QueryTracer) *crm {
+	t.Helper()
+	config, err := pgx.ParseConfig(pgtest.Database(t).URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Tracer = tracer
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return crmIn(t, tx)
+}
+
+func crmIn(t testing.TB, tx pgx.Tx) *crm {
+	t.Helper()
+	c := &crm{tx: tx, metadata: ourMetadata(t)}
 	registered, err := isolation.Registered(t.Context(), c.tx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.list = registered
+	execute(t, c.tx, noTempSQL)
 	c.build(t, "crm")
 	return c
 }
 
 // build makes the customer's tables in a schema, declares and tracks them.
-func (c *crm) build(t *testing.T, schema string) {
+func (c *crm) build(t testing.TB, schema string) {
 	t.Helper()
 	c.schema = schema
 	execute(t, c.tx, c.here(crmSQL))
@@ -172,7 +201,7 @@ func (c *crm) declared(name string) *isolation.Table {
 }
 
 // audit lists the findings that are not of our own schema.
-func (c *crm) audit(t *testing.T) []Finding {
+func (c *crm) audit(t testing.TB) []Finding {
 	t.Helper()
 	return slices.DeleteFunc(audited(t, c.tx, Config{List: c.list, Metadata: c.metadata}), func(f Finding) bool {
 		return slices.ContainsFunc(ours, func(a Allowance) bool { return a.matches(f) })
@@ -192,7 +221,7 @@ func ourMetadata(t testing.TB) *metadata.Metadata {
 	return ours
 }
 
-func execute(t *testing.T, tx pgx.Tx, sql string) {
+func execute(t testing.TB, tx pgx.Tx, sql string) {
 	t.Helper()
 	if _, err := tx.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -201,7 +230,7 @@ func execute(t *testing.T, tx pgx.Tx, sql string) {
 
 // audited is an audit of what a transaction sees, without the faults of this very release
 // of Postgres, which the machine decides.
-func audited(t *testing.T, tx pgx.Tx, config Config) []Finding {
+func audited(t testing.TB, tx pgx.Tx, config Config) []Finding {
 	t.Helper()
 	report, err := run(t.Context(), tx, config)
 	if err != nil {

@@ -3,8 +3,11 @@ package audit
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 // definers lists the SECURITY DEFINER functions of people, by name.
@@ -26,7 +29,7 @@ func functionSearchPath(_ context.Context, s *state) []fault {
 		if fixed && !strings.Contains(path, "$user") {
 			continue
 		}
-		found = append(found, at(f.Title(), repair("ALTER %s SET search_path = pg_catalog, %s, pg_temp", f.sql(), quote(f.Schema)),
+		found = append(found, at(f.Title(), repair("ALTER %s SET search_path = pg_catalog, %s, pg_temp", f.sql(), isolation.Quote(f.Schema)),
 			"a caller who puts a schema of its own first has its tables and operators used with the rights of %s", s.roleName(f.Owner)))
 	}
 	return found
@@ -88,15 +91,38 @@ func functionAbove(_ context.Context, s *state) []fault {
 }
 
 func functionUnbound(_ context.Context, s *state) []fault {
+	return s.eachCallable(func(f *function) (string, bool) {
+		touched := s.touchesDeep(f)
+		return fmt.Sprintf("have it read %s as %s, and it asks for no session", titles(touched), s.roleName(f.Owner)),
+			len(touched) > 0 && !s.above(f.Owner) && !s.readsSetting(f, 0)
+	})
+}
+
+func functionStray(_ context.Context, s *state) []fault {
+	return s.eachCallable(func(f *function) (string, bool) {
+		return fmt.Sprintf("have it read %s as %s, and one of its statements does so without the session's tenant", titles(s.touchesDeep(f)), s.roleName(f.Owner)),
+			!s.above(f.Owner) && s.readsSetting(f, 0) && s.stray(f)
+	})
+}
+
+func functionUnread(_ context.Context, s *state) []fault {
+	return s.eachCallable(func(f *function) (string, bool) {
+		unread := f.unread()
+		return fmt.Sprintf("run it as %s, and %s: nobody can tell from it which rows it reads", s.roleName(f.Owner), unread), unread != ""
+	})
+}
+
+// eachCallable asks of every SECURITY DEFINER function that roles to be bound may call
+// what they may do with it, and whether that is a fault.
+func (s *state) eachCallable(ask func(*function) (what string, bad bool)) []fault {
 	var found []fault
 	for _, f := range s.definers() {
 		callers := s.callers(f)
-		if f.Trigger || s.above(f.Owner) || len(callers) == 0 || s.readsSetting(f, 0) {
+		if f.Trigger || len(callers) == 0 {
 			continue
 		}
-		if touched := s.touchesDeep(f); len(touched) > 0 {
-			found = append(found, at(f.Title(), repair("REVOKE EXECUTE ON %s FROM %s", f.sql(), s.granteesSQL(callers)),
-				"%s may have it read %s as %s, and it asks for no session", s.namesOf(callers), titles(touched), s.roleName(f.Owner)))
+		if what, bad := ask(f); bad {
+			found = append(found, at(f.Title(), repair("REVOKE EXECUTE ON %s FROM %s", f.sql(), s.granteesSQL(callers)), "%s may %s", s.namesOf(callers), what))
 		}
 	}
 	return found
@@ -113,7 +139,8 @@ func (s *state) callers(f *function) []uint32 {
 	return found
 }
 
-// touchesDeep lists the tenant tables a function reads, itself or by what it calls.
+// touchesDeep lists the tenant tables a function reads, itself or by what it calls. What
+// the context functions look up to tell the session's tenant is no reading of the caller's.
 func (s *state) touchesDeep(f *function) []*tenantTable {
 	seen := map[uint32]bool{}
 	var visit func(*function) []*tenantTable
@@ -124,7 +151,9 @@ func (s *state) touchesDeep(f *function) []*tenantTable {
 		seen[f.OID] = true
 		found := s.touches(f)
 		for _, g := range s.called(f) {
-			found = append(found, visit(g)...)
+			if !g.Definer || g.Count > 0 || !s.readsSetting(g, 0) {
+				found = append(found, visit(g)...)
+			}
 		}
 		return found
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 func grantTruncate(_ context.Context, s *state) []fault {
@@ -22,7 +24,7 @@ func grantTrigger(_ context.Context, s *state) []fault {
 // eachGrant finds a privilege in other hands than the owner's, but where it is declared.
 func (s *state) eachGrant(name, what string) []fault {
 	var found []fault
-	for _, t := range s.tenants {
+	for _, t := range s.withChildren() {
 		for _, p := range t.grants {
 			if p.Name != name || p.Grantee == t.Owner || p.Grantee == 0 || s.superuser(p.Grantee) || s.isDeclared(t, p) {
 				continue
@@ -44,7 +46,7 @@ func (s *state) grantTitle(r *relation, p privilege) string {
 func (s *state) revoke(r *relation, p privilege) Fix {
 	name := p.Name
 	if c := r.column(p.Column); c != nil {
-		name += " (" + quote(c.Name) + ")"
+		name += " (" + isolation.Quote(c.Name) + ")"
 	}
 	return safe("REVOKE %s ON %s FROM %s", name, r.sql(), s.granteeSQL(p.Grantee))
 }
@@ -56,7 +58,7 @@ func (s *state) isDeclared(t *tenantTable, p privilege) bool {
 
 func grantPublic(_ context.Context, s *state) []fault {
 	var found []fault
-	for _, t := range s.tenants {
+	for _, t := range s.withChildren() {
 		for _, p := range t.grants {
 			if p.Grantee == 0 {
 				found = append(found, at(s.grantTitle(t.relation, p), s.revoke(t.relation, p), "every role there is and will be has it"))
@@ -104,7 +106,7 @@ func schemaCreatePublic(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, n := range s.schemas {
 		if slices.ContainsFunc(n.grants, func(p privilege) bool { return p.Grantee == 0 && p.Name == "CREATE" }) {
-			found = append(found, at("schema "+n.Name, safe("REVOKE CREATE ON SCHEMA %s FROM PUBLIC", quote(n.Name)),
+			found = append(found, at("schema "+n.Name, safe("REVOKE CREATE ON SCHEMA %s FROM PUBLIC", isolation.Quote(n.Name)),
 				"anyone may put a table or function there that others then use by mistake"))
 		}
 	}
@@ -119,7 +121,7 @@ func schemaCreateRole(_ context.Context, s *state) []fault {
 				continue
 			}
 			found = append(found, at(fmt.Sprintf("schema %s (%s)", n.Name, s.roleName(p.Grantee)),
-				safe("REVOKE CREATE ON SCHEMA %s FROM %s", quote(n.Name), s.granteeSQL(p.Grantee)),
+				safe("REVOKE CREATE ON SCHEMA %s FROM %s", isolation.Quote(n.Name), s.granteeSQL(p.Grantee)),
 				"what it makes there is its own, and stands between the tables that are walled"))
 		}
 	}
@@ -130,8 +132,21 @@ func databaseCreatePublic(_ context.Context, s *state) []fault {
 	if !slices.ContainsFunc(s.databaseACL, func(p privilege) bool { return p.Grantee == 0 && p.Name == "CREATE" }) {
 		return nil
 	}
-	return []fault{at("database "+s.server.Database, safe("REVOKE CREATE ON DATABASE %s FROM PUBLIC", quote(s.server.Database)),
+	return []fault{at("database "+s.server.Database, safe("REVOKE CREATE ON DATABASE %s FROM PUBLIC", isolation.Quote(s.server.Database)),
 		"anyone may make a schema")}
+}
+
+func databaseTemp(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, p := range s.databaseACL {
+		if p.Name != "TEMPORARY" || p.Grantee != 0 && !s.is(p.Grantee, workRoles...) {
+			continue
+		}
+		found = append(found, at(fmt.Sprintf("database %s (%s temporary)", s.server.Database, s.roleName(p.Grantee)),
+			repair("REVOKE TEMPORARY ON DATABASE %s FROM %s", isolation.Quote(s.server.Database), s.granteeSQL(p.Grantee)),
+			"behind a pooler the next client of the connection, of any tenant, finds what one put into a temporary table"))
+	}
+	return found
 }
 
 func defaultsOpen(_ context.Context, s *state) []fault {
@@ -142,7 +157,7 @@ func defaultsOpen(_ context.Context, s *state) []fault {
 		}
 		where, in := "every schema", ""
 		if d.Schema != "" {
-			where, in = "schema "+d.Schema, " IN SCHEMA "+quote(d.Schema)
+			where, in = "schema "+d.Schema, " IN SCHEMA "+isolation.Quote(d.Schema)
 		}
 		found = append(found, at(fmt.Sprintf("default privileges of %s in %s (%s %s)", s.roleName(d.Owner), where, s.roleName(d.Grantee), strings.ToLower(d.Name)),
 			safe("ALTER DEFAULT PRIVILEGES FOR ROLE %s%s REVOKE %s ON TABLES FROM %s", s.granteeSQL(d.Owner), in, d.Name, s.granteeSQL(d.Grantee)),
@@ -191,13 +206,13 @@ func (x setting) title() string {
 func (x setting) reset(database string) Fix {
 	switch {
 	case x.Role == "" && x.Database == "":
-		return safe("ALTER ROLE ALL RESET %s", quote(x.Name))
+		return safe("ALTER ROLE ALL RESET %s", isolation.Quote(x.Name))
 	case x.Role == "":
-		return safe("ALTER DATABASE %s RESET %s", quote(database), quote(x.Name))
+		return safe("ALTER DATABASE %s RESET %s", isolation.Quote(database), isolation.Quote(x.Name))
 	case x.Database == "":
-		return safe("ALTER ROLE %s RESET %s", quote(x.Role), quote(x.Name))
+		return safe("ALTER ROLE %s RESET %s", isolation.Quote(x.Role), isolation.Quote(x.Name))
 	}
-	return safe("ALTER ROLE %s IN DATABASE %s RESET %s", quote(x.Role), quote(x.Database), quote(x.Name))
+	return safe("ALTER ROLE %s IN DATABASE %s RESET %s", isolation.Quote(x.Role), isolation.Quote(x.Database), isolation.Quote(x.Name))
 }
 
 func settingSession(_ context.Context, s *state) []fault {

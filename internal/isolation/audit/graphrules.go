@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/nself/tenancy/hasura"
 	"github.com/nself/tenancy/internal/metadata"
@@ -192,8 +193,11 @@ func remoteSchemaOpen(_ context.Context, s *state) []fault {
 	return found
 }
 
-// ownActions are the actions of the product with the roles they are for.
-func ownActions() (map[string][]string, error) {
+// ownActions are the actions of the product with the roles they are for: what is embedded
+// does not change, so it is read once.
+var ownActions = sync.OnceValues(readOwnActions)
+
+func readOwnActions() (map[string][]string, error) {
 	files, err := fs.Sub(hasura.Metadata, "metadata")
 	if err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 func foreignKeyAcross(_ context.Context, s *state) []fault {
@@ -13,7 +15,7 @@ func foreignKeyAcross(_ context.Context, s *state) []fault {
 			return fault{}, false
 		}
 		if target.OID == s.tenantsTable {
-			return at(constraintTitle(t, key), repair("ALTER TABLE %s DROP CONSTRAINT %s", t.sql(), quote(key.Name)),
+			return at(constraintTitle(t, key), repair("ALTER TABLE %s DROP CONSTRAINT %s", t.sql(), isolation.Quote(key.Name)),
 				"%s names a tenant that need not be the row's own", strings.Join(t.columnNames(key.Columns), ", ")), true
 		}
 		return at(constraintTitle(t, key), s.compositeFix(t, key, target),
@@ -40,9 +42,8 @@ func (s *state) compositeFix(t *tenantTable, key *constraint, target *tenantTabl
 	if !slices.ContainsFunc(target.indexes, func(x *index) bool { return x.Unique && !x.Partial && sameSet(x.Columns, wanted) }) {
 		steps = append(steps, fmt.Sprintf("ALTER TABLE %s ADD UNIQUE (%s)", target.sql(), quoteAll(theirs)))
 	}
-	action := map[string]string{"c": " ON DELETE CASCADE", "r": " ON DELETE RESTRICT", "n": " ON DELETE SET NULL (" + quoteAll(own[1:]) + ")"}[key.OnDelete]
-	steps = append(steps, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s FOREIGN KEY (%s) REFERENCES %s (%s)%s",
-		t.sql(), quote(key.Name), quoteAll(own), target.sql(), quoteAll(theirs), action))
+	steps = append(steps, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s FOREIGN KEY (%s) REFERENCES %s (%s)%s%s",
+		t.sql(), isolation.Quote(key.Name), quoteAll(own), target.sql(), quoteAll(theirs), key.onDelete(t), key.onUpdate()))
 	return repair("%s", strings.Join(steps, ";\n"))
 }
 
@@ -50,25 +51,52 @@ func sameSet(a, b []int16) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
+// clears reports whether the action of a key (pg_constraint.confdeltype, confupdtype) is
+// SET NULL or SET DEFAULT.
+func clears(action string) bool { return action == "n" || action == "d" }
+
 func foreignKeyNulls(_ context.Context, s *state) []fault {
 	return s.eachForeignKey(func(t *tenantTable, key *constraint, target *tenantTable) (fault, bool) {
-		cleared := key.SetColumns
-		if len(cleared) == 0 {
-			cleared = key.Columns
-		}
-		if key.OnDelete != "n" || len(key.Columns) < 2 || !slices.Contains(cleared, t.column.Number) {
+		if len(key.Columns) < 2 || !slices.Contains(key.Columns, t.column.Number) {
 			return fault{}, false
 		}
-		var rest []int16
-		for _, number := range key.Columns {
-			if number != t.column.Number {
-				rest = append(rest, number)
-			}
+		deletes := clears(key.OnDelete) && (len(key.SetColumns) == 0 || slices.Contains(key.SetColumns, t.column.Number))
+		if !deletes && !clears(key.OnUpdate) {
+			return fault{}, false
 		}
-		return at(constraintTitle(t, key), repair("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s FOREIGN KEY (%s) REFERENCES %s (%s) ON DELETE SET NULL (%s)",
-			t.sql(), quote(key.Name), quoteAll(t.columnNames(key.Columns)), target.sql(), quoteAll(target.columnNames(key.TargetColumns)), quoteAll(t.columnNames(rest))),
-			"deleting a row of %s empties %s as well, so the row leaves its tenant or the DELETE fails", target.Title(), t.name), true
+		event := "deleting"
+		if !deletes {
+			event = "changing the key of"
+		}
+		return at(constraintTitle(t, key), repair("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s FOREIGN KEY (%s) REFERENCES %s (%s)%s%s",
+			t.sql(), isolation.Quote(key.Name), quoteAll(t.columnNames(key.Columns)), target.sql(), quoteAll(target.columnNames(key.TargetColumns)),
+			key.onDelete(t), key.onUpdate()),
+			"%s a row of %s clears %s as well, so the row leaves its tenant or the statement fails", event, target.Title(), t.name), true
 	})
+}
+
+// onDelete is the key's ON DELETE, which leaves the tenant column alone.
+func (k *constraint) onDelete(t *tenantTable) string {
+	switch k.OnDelete {
+	case "c":
+		return " ON DELETE CASCADE"
+	case "r":
+		return " ON DELETE RESTRICT"
+	case "a":
+		return ""
+	}
+	cleared := k.SetColumns
+	if len(cleared) == 0 {
+		cleared = k.Columns
+	}
+	cleared = slices.DeleteFunc(slices.Clone(cleared), func(number int16) bool { return number == t.column.Number })
+	action := map[string]string{"n": "NULL", "d": "DEFAULT"}[k.OnDelete]
+	return " ON DELETE SET " + action + " (" + quoteAll(t.columnNames(cleared)) + ")"
+}
+
+// onUpdate is the key's ON UPDATE, where that clears nothing: it takes no list of columns.
+func (k *constraint) onUpdate() string {
+	return map[string]string{"c": " ON UPDATE CASCADE", "r": " ON UPDATE RESTRICT"}[k.OnUpdate]
 }
 
 func constraintTitle(t *tenantTable, key *constraint) string {
@@ -154,7 +182,7 @@ func (s *state) tenantKeyFix(t *tenantTable, x *index) Fix {
 		kind = "PRIMARY KEY"
 	}
 	if !slices.ContainsFunc(t.constraints, func(k *constraint) bool { return k.Name == x.Name }) {
-		return repair("DROP INDEX %s.%s;\nCREATE UNIQUE INDEX %[2]s ON %[3]s (%[4]s)", quote(t.Schema), quote(x.Name), t.sql(), columns)
+		return repair("DROP INDEX %s.%s;\nCREATE UNIQUE INDEX %[2]s ON %[3]s (%[4]s)", isolation.Quote(t.Schema), isolation.Quote(x.Name), t.sql(), columns)
 	}
-	return repair("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %s (%s)", t.sql(), quote(x.Name), kind, columns)
+	return repair("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %s (%s)", t.sql(), isolation.Quote(x.Name), kind, columns)
 }

@@ -50,9 +50,12 @@ func (c *catalog) readRoles(r *reader) {
 }
 
 func (c *catalog) readRelations(r *reader) {
-	c.relations, c.relationByName = map[uint32]*relation{}, map[string]*relation{}
+	c.relations, c.relationByName, c.relationsByWord = map[uint32]*relation{}, map[string]*relation{}, map[string][]*relation{}
 	for _, found := range rowsOf[relation](r, relationsSQL) {
 		c.relations[found.OID], c.relationByName[found.Title()] = &found, &found
+		for _, name := range []string{strings.ToLower(found.Name), strings.ToLower(found.Title())} {
+			c.relationsByWord[name] = append(c.relationsByWord[name], &found)
+		}
 	}
 	for _, found := range rowsOf[privilege](r, relationGrantsSQL) {
 		if of := c.relations[found.Object]; of != nil {

@@ -10,6 +10,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestOurOwnSchemaAndMetadataAreClean(t *testing.T) {
 	tx := pgtest.Tx(t, "postgres")
+	execute(t, tx, noTempSQL)
 	for _, f := range audited(t, tx, Config{Metadata: ourMetadata(t)}) {
 		if f.Allowed == "" {
 			t.Errorf("%s %s: %s\n\t%s\n\t%s", f.Severity, f.Rule, f.Object, f.What, f.Fix.Text)

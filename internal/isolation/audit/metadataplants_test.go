@@ -37,6 +37,17 @@ var metadataPlants = []plant{
 	{rule: "metadata-filter-missing", object: "auth.users (user select)", change: func(c *crm) {
 		c.entry("auth.users").SelectPermissions[0].Permission.Filter = metadata.BoolExp{}
 	}},
+	{rule: "metadata-filter-widened", object: "auth.users (tenant_member select)", change: func(c *crm) {
+		entry := c.entry("auth.users")
+		entry.ArrayRelationships = append(slices.Clone(entry.ArrayRelationships), metadata.Relationship{Name: "colleagues", Using: metadata.RelationshipUsing{
+			Manual: &metadata.ManualRelationship{RemoteTable: metadata.TableName{Schema: "tenants", Name: "tenant_members"}, ColumnMapping: map[string]string{"created_at": "created_at"}}}})
+		entry.SelectPermissions = slices.Clone(entry.SelectPermissions)
+		for i := range entry.SelectPermissions {
+			if entry.SelectPermissions[i].Role == "tenant_member" {
+				entry.SelectPermissions[i].Permission.Filter = all(map[string]any{"colleagues": mine}, guardOf("member"))
+			}
+		}
+	}, also: []string{"metadata-aggregate-open: auth.users (tenant_member select)"}},
 	{rule: "metadata-filter-widened", object: memberReads, change: reads(all(map[string]any{"_or": []any{mine, other}}, guardOf("member")))},
 	{rule: "metadata-filter-widened", object: memberReads, change: reads(all(map[string]any{"_not": mine}, guardOf("member")))},
 	{rule: "metadata-filter-widened", object: memberReads, change: reads(all(map[string]any{"_exists": map[string]any{
@@ -119,6 +130,12 @@ var metadataPlants = []plant{
 			c.entry("crm.companies").ComputedFields = []metadata.ComputedField{{Name: "contacts", Definition: metadata.ComputedFieldDefinition{
 				Function: metadata.FunctionName{Schema: c.schema, Name: "contacts_of"}}}}
 		}},
+	{rule: "metadata-unread", object: "sources[0].tables[2] (s.odd)", change: func(c *crm) {
+		c.metadata.Unread = []string{"sources[0].tables[2] (s.odd): it has a list where a table has an object"}
+	}},
+	{rule: "metadata-source-unread", object: "source warehouse", change: func(c *crm) {
+		c.metadata.Sources = []metadata.Source{{Name: "default", Kind: "postgres", Tables: 9}, {Name: "warehouse", Kind: "mssql", Tables: 2}}
+	}},
 	{rule: "metadata-remote-schema-open", object: "remote schema scores", change: func(c *crm) {
 		c.metadata.RemoteSchemas = []metadata.RemoteSchema{{Name: "scores"}}
 	}},

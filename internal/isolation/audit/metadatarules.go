@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -8,10 +9,11 @@ import (
 	"strings"
 
 	"github.com/nself/tenancy/internal/isolation"
-	"github.com/nself/tenancy/internal/metadata"
 )
 
 var metadataRules = []Rule{
+	{"metadata-unread", Error, metadataGroup, "a part of the metadata cannot be read, so nothing is known of what it opens", metadataUnread},
+	{"metadata-source-unread", Notice, metadataGroup, "another source than default tracks tables, which are not audited", sourceUnread},
 	{"metadata-filter-missing", Error, metadataGroup, "a permission on a tenant table does not ask for the session's tenant", filterMissing},
 	{"metadata-filter-widened", Error, metadataGroup, "a permission asks for the tenant inside _or, _not, _exists or another row, which binds nothing", filterWidened},
 	{"metadata-filter-empty", Error, metadataGroup, "a permission compares the tenant with nothing, which is true of every row", filterEmpty},
@@ -42,12 +44,32 @@ var metadataRules = []Rule{
 	{"metadata-action-forwards-headers", Warning, metadataGroup, "an action of the product forwards client headers, which can replace its secret", actionForwards},
 }
 
-// eachRight asks of every right whether it is at fault.
-func (s *state) eachRight(ask func(right, verdict) (fault, bool)) []fault {
+func metadataUnread(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, unread := range s.metadata.Unread {
+		where, why, _ := strings.Cut(unread, ": ")
+		found = append(found, at(where, advice("mend the entry, or audit with the release of this command that belongs to this Hasura"), "%s", cmp.Or(why, unread)))
+	}
+	return found
+}
+
+func sourceUnread(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, source := range s.metadata.Sources {
+		if source.Name != "default" && source.Tables > 0 {
+			found = append(found, at("source "+source.Name, advice("see by hand that none of its tables holds rows of tenants, and allow it with that reason"),
+				"it tracks %d tables of a database that this audit does not see", source.Tables))
+		}
+	}
+	return found
+}
+
+// eachRight asks of every right whether it is at fault, and what is wrong with it.
+func (s *state) eachRight(ask func(right, verdict) (string, bool)) []fault {
 	var found []fault
 	for _, r := range s.rights {
-		if f, bad := ask(r, r.verdict); bad {
-			found = append(found, f)
+		if what, bad := ask(r, r.verdict); bad {
+			found = append(found, at(r.title(), yamlFix("%s", r.wall()), "%s", what))
 		}
 	}
 	return found
@@ -58,38 +80,38 @@ func (v verdict) silent() bool {
 }
 
 func filterMissing(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, v verdict) (fault, bool) {
-		return at(r.title(), yamlFix("%s", r.wall()), "its rows are those of every tenant"), v.silent() && r.part == "filter"
+	return s.eachRight(func(r right, v verdict) (string, bool) {
+		return "its rows are those of every tenant", v.silent() && r.part == "filter"
 	})
 }
 
 func checkMissing(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, v verdict) (fault, bool) {
-		return at(r.title(), yamlFix("%s", r.wall()), "the rows it leaves behind may be any tenant's"), v.silent() && r.part == "check"
+	return s.eachRight(func(r right, v verdict) (string, bool) {
+		return "the rows it leaves behind may be any tenant's", v.silent() && r.part == "check"
 	})
 }
 
 func filterVariable(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, v verdict) (fault, bool) {
-		return at(r.title(), yamlFix("%s", r.wall()), "its %s compares %s with %s; the token names its tenant in X-Hasura-Tenant-Id", r.part, r.table.name, v.variable), !v.bound && v.variable != ""
+	return s.eachRight(func(r right, v verdict) (string, bool) {
+		return fmt.Sprintf("its %s compares %s with %s; the token names its tenant in X-Hasura-Tenant-Id", r.part, r.table.name, v.variable), !v.bound && v.variable != ""
 	})
 }
 
 func filterEmpty(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, v verdict) (fault, bool) {
-		return at(r.title(), yamlFix("%s", r.wall()), "its %s names %s and compares it with nothing", r.part, r.table.name), !v.bound && v.variable == "" && v.empty
+	return s.eachRight(func(r right, v verdict) (string, bool) {
+		return fmt.Sprintf("its %s names %s and compares it with nothing", r.part, r.table.name), !v.bound && v.variable == "" && v.empty
 	})
 }
 
 func filterOnNull(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, v verdict) (fault, bool) {
-		return at(r.title(), yamlFix("%s", r.wall()), "its %s admits rows whose %s is null: they are of no tenant, or of all", r.part, r.table.name), !v.bound && v.variable == "" && !v.empty && v.nulls
+	return s.eachRight(func(r right, v verdict) (string, bool) {
+		return fmt.Sprintf("its %s admits rows whose %s is null: they are of no tenant, or of all", r.part, r.table.name), !v.bound && v.variable == "" && !v.empty && v.nulls
 	})
 }
 
 func filterWidened(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, v verdict) (fault, bool) {
-		return at(r.title(), yamlFix("%s", r.wall()), "its %s asks for the tenant only inside %s, so other rows pass too", r.part, v.widened),
+	return s.eachRight(func(r right, v verdict) (string, bool) {
+		return fmt.Sprintf("its %s asks for the tenant only inside %s, so other rows pass too", r.part, v.widened),
 			!v.bound && v.variable == "" && !v.empty && !v.nulls && v.widened != ""
 	})
 }
@@ -112,105 +134,17 @@ func updateUnchecked(_ context.Context, s *state) []fault {
 func needsGuard(r right) bool { return ofTenant(r.role) && (r.part == "filter" || r.op == "insert") }
 
 func guardMissing(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, _ verdict) (fault, bool) {
+	return s.eachRight(func(r right, _ verdict) (string, bool) {
 		missing, _ := guarded(r)
-		return at(r.title(), yamlFix("%s", r.wall()), "a suspended tenant, and who is no longer a member, goes on as long as the token lives"), missing && needsGuard(r)
+		return "a suspended tenant, and who is no longer a member, goes on as long as the token lives", missing && needsGuard(r)
 	})
 }
 
 func guardRole(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, _ verdict) (fault, bool) {
+	return s.eachRight(func(r right, _ verdict) (string, bool) {
 		_, other := guarded(r)
-		return at(r.title(), yamlFix("%s", r.wall()), "its guard asks for %s: who had the role and lost it keeps its rights", other), other != "" && needsGuard(r)
+		return fmt.Sprintf("its guard asks for %s: who had the role and lost it keeps its rights", other), other != "" && needsGuard(r)
 	})
-}
-
-func tenantWritable(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, entry := range s.trackedTables() {
-		if entry.tenant == nil {
-			continue
-		}
-		for _, w := range writes(entry.Table) {
-			if !w.columns.Has(entry.tenant.name) {
-				continue
-			}
-			found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("columns: [%s]", strings.Join(entry.tenant.others(), ", ")),
-				"%s is the session's to say, not the caller's", entry.tenant.name))
-		}
-	}
-	return found
-}
-
-// write is an insert or update permission, as far as columns go.
-type write struct {
-	role, op string
-	columns  metadata.Columns
-	set      map[string]any
-}
-
-func writes(entry metadata.Table) []write {
-	var found []write
-	for _, p := range entry.InsertPermissions {
-		found = append(found, write{p.Role, "insert", p.Permission.Columns, p.Permission.Set})
-	}
-	for _, p := range entry.UpdatePermissions {
-		found = append(found, write{p.Role, "update", p.Permission.Columns, p.Permission.Set})
-	}
-	return found
-}
-
-// others are the columns beside the tenant's.
-func (t *tenantTable) others() []string {
-	var names []string
-	for _, c := range t.columns {
-		if c.Name != t.name {
-			names = append(names, c.Name)
-		}
-	}
-	return names
-}
-
-func presetMissing(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, entry := range s.trackedTables() {
-		if entry.tenant == nil {
-			continue
-		}
-		for _, w := range writes(entry.Table) {
-			preset, set := w.set[entry.tenant.name]
-			text, _ := preset.(string)
-			if strings.EqualFold(text, tenantVariable) || w.op == "update" && !set {
-				continue
-			}
-			what := "nothing says which tenant a new row is of, but a default of the column"
-			if set {
-				what = fmt.Sprintf("%s is preset to %v", entry.tenant.name, preset)
-			}
-			found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("set:\n  %s: x-hasura-Tenant-Id", entry.tenant.name), "%s", what))
-		}
-	}
-	return found
-}
-
-func columnsAll(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, entry := range s.trackedTables() {
-		if entry.tenant == nil {
-			continue
-		}
-		open := writes(entry.Table)
-		for _, p := range entry.SelectPermissions {
-			open = append(open, write{role: p.Role, op: "select", columns: p.Permission.Columns})
-		}
-		for _, w := range open {
-			if w.columns.All {
-				found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("columns: [%s]", strings.Join(entry.tenant.others(), ", ")),
-					"a column that is added later is open without anyone's decision"))
-			}
-		}
-	}
-	return found
 }
 
 var secretName = regexp.MustCompile(`(?i)(^|_)(password|passwd|passphrase|secret|secrets|token|hash|salt|credential|credentials|private_key|api_?key|otp|totp)(_|$)`)
@@ -264,23 +198,4 @@ func mayAggregate(declared *isolation.Table, role string) bool {
 		}
 	}
 	return true
-}
-
-func sharedWritten(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, entry := range s.trackedTables() {
-		declared := s.declaration(entry.Table.Table.Schema, entry.Table.Table.Name)
-		if declared == nil || declared.Walled() {
-			continue
-		}
-		open := writes(entry.Table)
-		for _, p := range entry.DeletePermissions {
-			open = append(open, write{role: p.Role, op: "delete"})
-		}
-		for _, w := range open {
-			found = append(found, at(permissionTitle(entry.Table, w.role, w.op), yamlFix("# %s_permissions: none for %s", w.op, w.role),
-				"what one tenant writes here, every tenant reads"))
-		}
-	}
-	return found
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/pg"
 )
 
@@ -70,7 +71,7 @@ func indexLost(ctx context.Context, s *state) []fault {
 	var found []fault
 	for _, l := range indexes {
 		t := s.byOID[l.Relation]
-		if l.Method == "btree" && l.Key > 1 || l.Expression == quote(t.name) || l.Expression == t.name || s.searched(t, l) {
+		if l.Method == "btree" && l.Key > 1 || l.Expression == isolation.Quote(t.name) || l.Expression == t.name || s.searched(t, l) {
 			continue
 		}
 		plan, usable := s.explainAs(ctx, t, l)
@@ -87,13 +88,39 @@ func indexLost(ctx context.Context, s *state) []fault {
 	return found
 }
 
-// searched reports whether a function as the recipe has it serves the operator: one of the
-// owner that asks for the session's tenant itself.
+// searched reports whether a function as the recipe has it serves the operator on what is
+// indexed: one of the owner that asks for the session's tenant itself.
 func (s *state) searched(t *tenantTable, l leaky) bool {
+	var indexed []string
+	for _, token := range tokenize(l.Expression) {
+		if t.columnNamed(plainName(token.text)) != nil {
+			indexed = append(indexed, strings.ToLower(plainName(token.text)))
+		}
+	}
 	return slices.ContainsFunc(s.definers(), func(f *function) bool {
-		return strings.Contains(f.Source, l.Operator) && s.readsSetting(f, 0) &&
+		return strings.Contains(f.Source, l.Operator) && s.readsSetting(f, 0) && f.names(indexed) &&
 			slices.ContainsFunc(s.touches(f), func(touched *tenantTable) bool { return touched.OID == t.OID })
 	})
+}
+
+// names reports whether the body has all columns, alone or behind an alias.
+func (f *function) names(columns []string) bool {
+	return !slices.ContainsFunc(columns, func(column string) bool {
+		for word := range f.words {
+			if word == column || strings.HasSuffix(word, "."+column) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// function names the function of the recipe: by its index, for a table may have several.
+func (l leaky) function() string {
+	if l.Key == 1 {
+		return "search_" + l.Index
+	}
+	return fmt.Sprintf("search_%s_%d", l.Index, l.Key)
 }
 
 func (s *state) searchRecipe(t *tenantTable, l leaky) Fix {
@@ -111,7 +138,7 @@ ALTER FUNCTION %[1]s.%[2]s(%[3]s) OWNER TO %[9]s;
 REVOKE ALL ON FUNCTION %[1]s.%[2]s(%[3]s) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION %[1]s.%[2]s(%[3]s) TO %[10]s
 -- with btree_gin or btree_gist, an index led by %[5]s finds both at once`,
-		quote(t.Schema), quote("search_"+t.Name), operand, t.sql(), quote(t.name), "("+l.Expression+")", quote(l.Schema), l.Operator, ownerRole, appRole)
+		isolation.Quote(t.Schema), isolation.Quote(l.function()), operand, t.sql(), isolation.Quote(t.name), "("+l.Expression+")", isolation.Quote(l.Schema), l.Operator, ownerRole, appRole)
 }
 
 // explainAs has Postgres plan the use of the operator as the least role that may read the
@@ -123,7 +150,7 @@ func (s *state) explainAs(ctx context.Context, t *tenantTable, l leaky) (plan st
 		return "", false
 	}
 	statement := fmt.Sprintf("EXPLAIN (COSTS OFF) SELECT FROM %s WHERE (%s) OPERATOR(%s.%s) (SELECT NULL::%s)",
-		t.sql(), l.Expression, quote(l.Schema), l.Operator, l.Operand)
+		t.sql(), l.Expression, isolation.Quote(l.Schema), l.Operator, l.Operand)
 	if l.Predicate != "" {
 		statement += " AND (" + l.Predicate + ")"
 	}
@@ -220,7 +247,7 @@ func skewHidden(ctx context.Context, s *state) []fault {
 		if largest < skewedRows || largest < skewFactor*guess {
 			continue
 		}
-		statement := fmt.Sprintf("EXPLAIN SELECT FROM %s WHERE %s = (SELECT tenants.active_tenant_id())", t.sql(), quote(t.name))
+		statement := fmt.Sprintf("EXPLAIN SELECT FROM %s WHERE %s = (SELECT tenants.active_tenant_id())", t.sql(), isolation.Quote(t.name))
 		plan, err := s.planned(ctx, "", statement)
 		if err != nil {
 			plan = err.Error()

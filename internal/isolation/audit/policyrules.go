@@ -63,7 +63,7 @@ func policyMissing(_ context.Context, s *state) []fault {
 			}
 			for _, c := range commands {
 				if s.may(t.relation, r, c.privilege) && !s.admitted(t, r, c.letter) {
-					found = append(found, at(fmt.Sprintf("%s (%s %s)", t.Title(), r.Name, strings.ToLower(c.privilege)), s.newPolicy(t, r, c.letter),
+					found = append(found, at(fmt.Sprintf("%s (%s %s)", t.Title(), r.Name, strings.ToLower(c.privilege)), s.admitFix(t, r, c.privilege),
 						"%s may %s and no policy admits it to a single row", r.Name, c.privilege))
 				}
 			}
@@ -81,49 +81,12 @@ func (s *state) admitted(t *tenantTable, r *role, letter string) bool {
 	})
 }
 
-func (s *state) newPolicy(t *tenantTable, r *role, letter string) Fix {
-	name := fmt.Sprintf("%s_%s", r.Name, map[string]string{"r": "select", "a": "insert", "w": "update", "d": "delete"}[letter])
-	for slices.ContainsFunc(t.policies, func(p *policy) bool { return p.Name == name }) {
-		name += "_"
-	}
-	command := map[string]string{"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}[letter]
-	return repair("CREATE POLICY %s ON %s FOR %s TO %s%s", quote(name), t.sql(), command, quote(r.Name), t.clauses(letter, t.standard(r.Name)))
-}
-
-// clauses are USING and WITH CHECK as the command takes them.
-func (t *tenantTable) clauses(letter, expression string) string {
-	using := ""
-	if letter != "a" {
-		using = " USING (" + expression + ")"
-	}
-	if letter == "r" || letter == "d" {
-		return using
-	}
-	return fmt.Sprintf("%s WITH CHECK (%s)", using, expression)
-}
-
-// standard is the expression that binds a role to the session's tenant.
-func (t *tenantTable) standard(roles ...string) string {
-	if slices.ContainsFunc(roles, func(name string) bool { return name == ownerRole || name == serverRole }) {
-		return "true"
-	}
-	mine := quote(t.name) + " = (SELECT tenants.active_tenant_id())"
-	if slices.Equal(roles, []string{hasuraRole}) {
-		return "(SELECT tenants.hasura_is_unbound()) OR " + mine
-	}
-	return mine
-}
-
 func policyWithoutCheck(_ context.Context, s *state) []fault {
 	return s.eachPolicy(func(t *tenantTable, p *policy) (fault, bool) {
-		if p.Check != "" || !strings.Contains("*wa", p.Command) {
-			return fault{}, false
+		if p.Check != "" || p.Using == "" || !strings.Contains("*w", p.Command) {
+			return fault{}, false // without either, the policy lets nothing be written
 		}
-		expression := p.Using
-		if expression == "" {
-			expression = t.standard(s.policyRoles(p)...)
-		}
-		return at(t.policyTitle(p), safe("ALTER POLICY %s ON %s WITH CHECK (%s)", quote(p.Name), t.sql(), expression),
+		return at(t.policyTitle(p), safe("ALTER POLICY %s ON %s WITH CHECK (%s)", isolation.Quote(p.Name), t.sql(), p.Using),
 			"what may be written follows from USING alone, and would widen with it"), true
 	})
 }
@@ -133,7 +96,7 @@ func policyPublic(_ context.Context, s *state) []fault {
 		if !p.Permissive || !slices.Contains(p.Roles, 0) {
 			return fault{}, false
 		}
-		return at(t.policyTitle(p), repair("ALTER POLICY %s ON %s TO %s, %s", quote(p.Name), t.sql(), appRole, tenantRole),
+		return at(t.policyTitle(p), s.bindFix(t, p),
 			"permissive policies add up: this one is for every role, whatever the others say"), true
 	})
 }
@@ -185,26 +148,15 @@ func declaredAs(t *tenantTable, p *policy, bounds ...isolation.Bound) bool {
 	})
 }
 
-func (s *state) bindFix(t *tenantTable, p *policy) Fix {
-	return repair("ALTER POLICY %s ON %s%s", quote(p.Name), t.sql(), t.clauses(p.Command, t.standard(s.policyRoles(p)...)))
-}
-
-func (s *state) policyRoles(p *policy) []string {
-	names := make([]string, len(p.Roles))
-	for i, oid := range p.Roles {
-		names[i] = s.roleName(oid)
-	}
-	return names
-}
-
 func (t *tenantTable) policyTitle(p *policy) string {
 	return fmt.Sprintf("%s (policy %s)", t.Title(), p.Name)
 }
 
-// eachPolicy asks of every policy of a tenant table whether it is at fault.
+// eachPolicy asks of every policy of a tenant table, and of the tables below it, whether
+// it is at fault.
 func (s *state) eachPolicy(ask func(*tenantTable, *policy) (fault, bool)) []fault {
 	var found []fault
-	for _, t := range s.tenants {
+	for _, t := range s.withChildren() {
 		for _, p := range t.policies {
 			if f, bad := ask(t, p); bad {
 				found = append(found, f)

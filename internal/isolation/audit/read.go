@@ -62,7 +62,7 @@ const columnsSQL = `
 
 const constraintsSQL = `
 	SELECT k.conrelid AS relation, k.conname::text AS name, k.contype::text AS kind, coalesce(k.conkey, '{}') AS columns,
-	       k.confrelid AS target, coalesce(k.confkey, '{}') AS target_columns, k.confdeltype::text AS on_delete,
+	       k.confrelid AS target, coalesce(k.confkey, '{}') AS target_columns, k.confdeltype::text AS on_delete, k.confupdtype::text AS on_update,
 	       coalesce(k.confdelsetcols, '{}') AS set_columns` + fromUserRelations + `
 	JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('p', 'u', 'f', 'x')`
 
@@ -122,7 +122,8 @@ const functionGrantsSQL = `
 
 const triggersSQL = `
 	SELECT t.tgrelid AS relation, t.tgname::text AS name, t.tgfoid AS function, t.tgenabled::text AS enabled,
-	       t.tgtype AS type, t.tgattr::smallint[] AS columns` + fromUserRelations + `
+	       t.tgtype AS type, t.tgattr::smallint[] AS columns,
+	       CASE WHEN t.tgqual IS NULL THEN '' ELSE substring(pg_get_triggerdef(t.oid) FROM ' WHEN \((.*)\) EXECUTE ') END AS condition` + fromUserRelations + `
 	JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal`
 
 const rewritesSQL = `

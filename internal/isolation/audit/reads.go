@@ -7,8 +7,7 @@ import (
 )
 
 var (
-	comment     = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/`)
-	stringText  = regexp.MustCompile(`'(?:[^']|'')*'`)
+	notCode     = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|'(?:[^']|'')*'`)
 	wordOrDots  = regexp.MustCompile(`[a-z_][\w$]*(?:\.[a-z_][\w$]*)?`)
 	settingRead = regexp.MustCompile(`(?i)current_setting\(\s*'([^']+)'`)
 )
@@ -16,12 +15,22 @@ var (
 // setWords notes the names in a function's body, lower case and without quotes: what is
 // known of a body that Postgres did not parse.
 func (f *function) setWords() {
-	text := strings.ToLower(comment.ReplaceAllString(f.Source, " "))
-	text = strings.ReplaceAll(stringText.ReplaceAllString(text, "''"), `"`, "")
-	f.words = map[string]bool{}
-	for _, word := range wordOrDots.FindAllString(text, -1) {
-		f.words[word] = true
+	text := notCode.ReplaceAllStringFunc(f.Source, func(found string) string {
+		if found[0] == '\'' {
+			return "''"
+		}
+		return " "
+	})
+	f.code = strings.ReplaceAll(strings.ToLower(text), `"`, "")
+	f.words = wordsOf(f.code)
+}
+
+func wordsOf(code string) map[string]bool {
+	words := map[string]bool{}
+	for _, word := range wordOrDots.FindAllString(code, -1) {
+		words[word] = true
 	}
+	return words
 }
 
 // called lists the functions that a function calls, as far as the catalog or its text
@@ -36,17 +45,37 @@ func (s *state) called(f *function) []*function {
 	if len(f.Calls)+len(f.Reads) > 0 {
 		return found
 	}
-	for word := range f.words {
-		for _, g := range s.functionsByName[word] {
+	return s.calledBy(f.words, f)
+}
+
+// calledBy lists the functions that words of a function's body call.
+func (s *state) calledBy(words map[string]bool, f *function) []*function {
+	var found []*function
+	add := func(name string) {
+		for _, g := range s.functionsByName[name] {
 			if g != f {
 				found = append(found, g)
 			}
 		}
 	}
+	schemas := f.schemas()
+	for word := range words {
+		if strings.Contains(word, ".") {
+			add(word)
+			continue
+		}
+		if !strings.Contains(f.code, word+"(") {
+			continue // a column, as it seems
+		}
+		for _, schema := range schemas {
+			add(schema + "." + word)
+		}
+	}
 	return found
 }
 
-// touches lists the tenant tables that a function reads or writes itself, by name. A name
+// touches lists the tenant tables that a function reads or writes itself, by name, or
+// through a view. A name
 // without a schema counts where the search_path, or public, could hold it.
 func (s *state) touches(f *function) []*tenantTable {
 	var found []*tenantTable
@@ -56,21 +85,31 @@ func (s *state) touches(f *function) []*tenantTable {
 		}
 		return found
 	}
-	path, _ := f.searchPath()
-	for _, t := range s.tenants {
-		bare := f.words[strings.ToLower(t.Name)] && reachable(t.Schema, f, path)
-		if bare || f.words[strings.ToLower(t.Title())] {
-			found = append(found, t)
+	return s.shownBy(f.words, f)
+}
+
+// shownBy lists the tenant tables that words of a function's body name or show.
+func (s *state) shownBy(words map[string]bool, f *function) []*tenantTable {
+	schemas := f.schemas()
+	var found []*tenantTable
+	for word := range words {
+		for _, r := range s.relationsByWord[word] {
+			if strings.Contains(word, ".") || slices.Contains(schemas, strings.ToLower(r.Schema)) {
+				found = append(found, s.behind(r.OID, map[uint32]bool{})...)
+			}
 		}
 	}
 	return found
 }
 
-func reachable(schema string, f *function, path string) bool {
-	if path == "" {
-		return schema == f.Schema || schema == "public"
+// schemas are where a function looks for names without a schema: its search_path, or where
+// that is the caller's, those that are likely to be in it.
+func (f *function) schemas() []string {
+	path, fixed := f.searchPath()
+	if !fixed {
+		return []string{strings.ToLower(f.Schema), "public"}
 	}
-	return slices.Contains(strings.FieldsFunc(path, func(r rune) bool { return r == ',' || r == ' ' || r == '"' }), schema)
+	return pathParts(strings.ToLower(path))
 }
 
 // behind lists the tenant tables that a relation shows: itself, or what its query reads.

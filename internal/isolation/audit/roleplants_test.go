@@ -25,6 +25,8 @@ var rolePlants = []plant{
 	{rule: "schema-create-public", object: "schema public", sql: `GRANT CREATE ON SCHEMA public TO PUBLIC`},
 	{rule: "schema-create-role", object: "schema crm (nself_app)", sql: `GRANT CREATE ON SCHEMA crm TO nself_app`},
 	{rule: "database-create-public", object: "database %database%", sql: `DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$`},
+	{rule: "database-temp-open", object: "database %database% (PUBLIC temporary)", sql: `DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PUBLIC', current_database()); END $$`},
+	{rule: "database-temp-open", object: "database %database% (nself_app temporary)", sql: `DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO nself_app', current_database()); END $$`},
 	{rule: "default-privileges-open", object: "default privileges of nself_owner in schema crm (nself_app select)", sql: `
 		ALTER DEFAULT PRIVILEGES FOR ROLE nself_owner IN SCHEMA crm GRANT SELECT ON TABLES TO nself_app`},
 	{rule: "default-privileges-open", object: "default privileges of nself_owner in every schema (PUBLIC select)", sql: `

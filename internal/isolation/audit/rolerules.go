@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 var roleRules = []Rule{
@@ -26,6 +28,7 @@ var roleRules = []Rule{
 	{"schema-create-public", Error, roleGroup, "PUBLIC may create objects in a schema", schemaCreatePublic},
 	{"schema-create-role", Error, roleGroup, "a role to be bound may create objects in a schema with tenant tables", schemaCreateRole},
 	{"database-create-public", Error, roleGroup, "PUBLIC may create schemas in the database", databaseCreatePublic},
+	{"database-temp-open", Notice, roleGroup, "a role to be bound may make temporary tables, which outlive its transaction", databaseTemp},
 	{"default-privileges-open", Error, roleGroup, "default privileges open the tables to come", defaultsOpen},
 	{"parameter-granted", Error, roleGroup, "a role may set a parameter that switches walls off", parameterGranted},
 	{"setting-session-fixed", Error, roleGroup, "hasura.user is set for a role or the database: everyone starts inside one tenant", settingSession},
@@ -49,7 +52,7 @@ func (s *state) eachRole(names []string, ask func(*role) (fault, bool)) []fault 
 
 func roleSuperuser(_ context.Context, s *state) []fault {
 	return s.eachRole(append([]string{ownerRole}, workRoles...), func(r *role) (fault, bool) {
-		return at(r.Name, safe("ALTER ROLE %s NOSUPERUSER", quote(r.Name)), "nothing binds it: no policy, no grant"), r.Superuser
+		return at(r.Name, safe("ALTER ROLE %s NOSUPERUSER", isolation.Quote(r.Name)), "nothing binds it: no policy, no grant"), r.Superuser
 	})
 }
 
@@ -60,7 +63,7 @@ func roleBypass(_ context.Context, s *state) []fault {
 		if !r.BypassRLS || r.Superuser && !ours || !ours && !s.usesTenants(r) {
 			continue
 		}
-		fix := repair("ALTER ROLE %s NOBYPASSRLS", quote(r.Name))
+		fix := repair("ALTER ROLE %s NOBYPASSRLS", isolation.Quote(r.Name))
 		fix.Safe = ours
 		found = append(found, at(r.Name, fix, "no policy binds it, forced or not"))
 	}
@@ -84,13 +87,13 @@ func (s *state) rolesByName() []*role {
 
 func roleCreateRole(_ context.Context, s *state) []fault {
 	return s.eachRole(workRoles, func(r *role) (fault, bool) {
-		return at(r.Name, safe("ALTER ROLE %s NOCREATEROLE", quote(r.Name)), "it can make a role, give it what it may itself give, and (before Postgres 16) nearly any role to itself"), r.CreateRole
+		return at(r.Name, safe("ALTER ROLE %s NOCREATEROLE", isolation.Quote(r.Name)), "it can make a role, give it what it may itself give, and (before Postgres 16) nearly any role to itself"), r.CreateRole
 	})
 }
 
 func roleReplication(_ context.Context, s *state) []fault {
 	return s.eachRole(append([]string{ownerRole}, workRoles...), func(r *role) (fault, bool) {
-		return at(r.Name, safe("ALTER ROLE %s NOREPLICATION", quote(r.Name)), "a replication connection streams every tenant's rows"), r.Replication
+		return at(r.Name, safe("ALTER ROLE %s NOREPLICATION", isolation.Quote(r.Name)), "a replication connection streams every tenant's rows"), r.Replication
 	})
 }
 
@@ -143,7 +146,7 @@ func (s *state) whyHigher(r *role) string {
 
 // cutWay takes away the first membership of a way.
 func (s *state) cutWay(way path) Fix {
-	return safe("REVOKE %s FROM %s", quote(s.roleName(way[0].Role)), quote(s.roleName(way[0].Member)))
+	return safe("REVOKE %s FROM %s", isolation.Quote(s.roleName(way[0].Role)), isolation.Quote(s.roleName(way[0].Member)))
 }
 
 // predefined are roles of Postgres' own that read, write or run past every policy or grant.
@@ -219,7 +222,7 @@ func schemaOwned(_ context.Context, s *state) []fault {
 		if r == nil || s.trusted(n.Owner) && r.Name != serverRole || strings.HasPrefix(r.Name, "pg_") {
 			continue
 		}
-		found = append(found, at("schema "+n.Name, repair("ALTER SCHEMA %s OWNER TO %s", quote(n.Name), ownerRole),
+		found = append(found, at("schema "+n.Name, repair("ALTER SCHEMA %s OWNER TO %s", isolation.Quote(n.Name), ownerRole),
 			"%s owns it, so may drop and replace what is in it", r.Name))
 	}
 	return found

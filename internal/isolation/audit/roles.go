@@ -3,6 +3,8 @@ package audit
 import (
 	"slices"
 	"strings"
+
+	"github.com/nself/tenancy/internal/isolation"
 )
 
 func (c *catalog) roleName(oid uint32) string {
@@ -20,7 +22,7 @@ func (c *catalog) granteeSQL(oid uint32) string {
 	if oid == 0 {
 		return "PUBLIC"
 	}
-	return quote(c.roleName(oid))
+	return isolation.Quote(c.roleName(oid))
 }
 
 func (c *catalog) is(oid uint32, names ...string) bool {

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
+	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -73,7 +76,7 @@ func (s *state) binds(t *tenantTable, entry metadata.Table, role string, term ma
 	for key, value := range term {
 		switch {
 		case role == string(session.User):
-			if comparesWith(value, userVariable) {
+			if (key == "id" || !t.people()) && comparesWith(value, userVariable) {
 				return true
 			}
 		case key == t.name:
@@ -95,7 +98,12 @@ func (s *state) bindsThrough(t *tenantTable, entry metadata.Table, role, name st
 		return false
 	}
 	target := s.byOID[join.target.OID]
-	if target == nil || !t.people() && !join.keeps(t.name, target.name) {
+	switch {
+	case target == nil:
+		return false
+	case t.people() && (target.Title() != membersTable || !join.keeps("id", "user_id")):
+		return false // only a membership of the very person says whose tenant they are in
+	case !t.people() && !join.keeps(t.name, target.name):
 		return false
 	}
 	there := s.tracked(target.Schema, target.Name)
@@ -180,9 +188,6 @@ func (v *verdict) column(condition any, inside string) {
 	}
 }
 
-// membersTable is the table of the guard, as metadata.Condition names it.
-const membersTable = "tenants.tenant_members"
-
 // guarded says what is wrong with the guard of an expression: nothing (""), its role, or
 // that there is none or one that asks for too little.
 func guarded(r right) (missing bool, otherRole string) {
@@ -216,23 +221,17 @@ func asksFor(condition any) string {
 	return "no role at all"
 }
 
-// wall is the expression that should stand there, as YAML.
+// wall is the expression that the list has there, as YAML.
 func (r right) wall() string {
-	mine := fmt.Sprintf("%s: {_eq: X-Hasura-Tenant-Id}", r.table.name)
-	if r.table.people() {
-		mine = "memberships: {tenant_id: {_eq: X-Hasura-Tenant-Id}}"
+	wanted := r.table.wanted()
+	var permission isolation.Permission
+	if at := slices.IndexFunc(wanted.Permissions, func(p isolation.Permission) bool { return slices.Contains(p.Roles, r.role) }); at >= 0 {
+		permission = wanted.Permissions[at]
 	}
-	if !ofTenant(r.role) {
-		return fmt.Sprintf("%s: {id: {_eq: X-Hasura-User-Id}}", r.part)
+	rows := wanted.RowsOf(permission, r.role)
+	text, err := yaml.Marshal(map[string]metadata.BoolExp{r.part: rows})
+	if err != nil || len(rows) == 0 {
+		return "# no permission for the role " + r.role + ": the list gives it none"
 	}
-	return fmt.Sprintf(`%s:
-  _and:
-    - %s
-    - _exists:
-        _table: {schema: tenants, name: tenant_members}
-        _where:
-          tenant_id: {_eq: X-Hasura-Tenant-Id}
-          user_id: {_eq: X-Hasura-User-Id}
-          role: {_eq: %s}
-          tenant: {status: {_eq: active}}`, r.part, mine, strings.TrimPrefix(r.role, "tenant_"))
+	return strings.TrimSpace(string(text))
 }

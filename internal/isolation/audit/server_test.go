@@ -5,32 +5,37 @@ import (
 	"testing"
 )
 
-// faultsOf are the known faults of a release.
-func faultsOf(t *testing.T, number int) string {
+// adviceOn is the release to upgrade to for one CVE; "" where this release is free of it.
+func adviceOn(t *testing.T, cve string, number int) string {
 	t.Helper()
 	s := &state{catalog: &catalog{server: server{Number: number}}}
-	var ids []string
 	for _, f := range postgresFaults(t.Context(), s) {
-		ids = append(ids, f.object+" "+f.fix.Text)
+		if f.object == cve {
+			return strings.TrimSuffix(strings.TrimPrefix(f.fix.Text, "upgrade to PostgreSQL "), " or later")
+		}
 	}
-	return strings.Join(ids, "; ")
+	return ""
 }
 
-func TestEachReleaseHasTheFaultsThatWereMendedAfterIt(t *testing.T) {
-	for number, want := range map[int]string{
-		180007: "", 190000: "",
-		180006: "CVE-2026-120154 upgrade to PostgreSQL 18.7 or later",
-		170012: "",
-		170005: "CVE-2026-120154 upgrade to PostgreSQL 17.12 or later; CVE-2025-8713 upgrade to PostgreSQL 17.6 or later",
-		160004: "CVE-2026-120154 upgrade to PostgreSQL 16.16 or later; CVE-2025-8713 upgrade to PostgreSQL 16.10 or later; CVE-2024-10976 upgrade to PostgreSQL 16.5 or later",
-		150020: "",
-		150003: "CVE-2026-120154 upgrade to PostgreSQL 15.20 or later; CVE-2025-8713 upgrade to PostgreSQL 15.14 or later; CVE-2024-10976 upgrade to PostgreSQL 15.9 or later; CVE-2023-39418 upgrade to PostgreSQL 15.4 or later",
-		150002: "CVE-2026-120154 upgrade to PostgreSQL 15.20 or later; CVE-2025-8713 upgrade to PostgreSQL 15.14 or later; CVE-2024-10976 upgrade to PostgreSQL 15.9 or later; CVE-2023-39418 upgrade to PostgreSQL 15.4 or later; CVE-2023-2455 upgrade to PostgreSQL 15.3 or later",
-		140025: "",
-		110002: "CVE-2026-120154 upgrade to PostgreSQL 14.25 or later; CVE-2025-8713 upgrade to PostgreSQL 13.22 or later; CVE-2024-10976 upgrade to PostgreSQL 12.21 or later; CVE-2023-2455 upgrade to PostgreSQL 11.20 or later; CVE-2019-10130 upgrade to PostgreSQL 11.3 or later",
+func TestAReleaseHasAFaultUntilTheOneThatMendsIt(t *testing.T) {
+	for _, c := range []struct {
+		why, cve string
+		number   int
+		want     string
+	}{
+		{"the last release with it", "CVE-2026-120154", 150019, "15.20"},
+		{"the first without", "CVE-2026-120154", 150020, ""},
+		{"a later minor", "CVE-2026-120154", 150021, ""},
+		{"a major of which every release is too old", "CVE-2026-120154", 180006, "18.7"},
+		{"a major that came after it was mended", "CVE-2026-120154", 190000, ""},
+		{"a major that came after it was mended", "CVE-2025-8713", 180000, ""},
+		{"a major that nobody mended: the oldest that was", "CVE-2026-120154", 130022, "14.25"},
+		{"what came with a major is in no older one", "CVE-2023-39418", 140000, ""},
+		{"what came with a major", "CVE-2023-39418", 150003, "15.4"},
+		{"what came with a major, mended", "CVE-2023-39418", 150004, ""},
 	} {
-		if got := faultsOf(t, number); got != want {
-			t.Errorf("%d has %q, want %q", number, got, want)
+		if got := adviceOn(t, c.cve, c.number); got != c.want {
+			t.Errorf("%s: of %s, %d is told to upgrade to %q, want %q", c.why, c.cve, c.number, got, c.want)
 		}
 	}
 }

@@ -31,15 +31,16 @@ const oldest = 150000
 // state is everything one audit has read.
 type state struct {
 	*catalog
-	db       pg.DB
-	list     isolation.List
-	metadata *metadata.Metadata
-	tenants  []*tenantTable // declared, and those that look like it, by name
-	byOID    map[uint32]*tenantTable
-	rights   []right
-	own      map[string][]string // the product's own actions, with their roles
-	skipped  []string
-	outdated bool // Postgres is too old for the catalog to be read
+	db          pg.DB
+	list        isolation.List
+	metadata    *metadata.Metadata
+	tenants     []*tenantTable // declared, and those that look like it, by name
+	descendants []*tenantTable // their partitions and inheritance children that are none themselves
+	byOID       map[uint32]*tenantTable
+	rights      []right
+	own         map[string][]string // the product's own actions, with their roles
+	skipped     []string
+	outdated    bool // Postgres is too old for the catalog to be read
 }
 
 // tenantTable is a table with rows of tenants.
@@ -48,6 +49,7 @@ type tenantTable struct {
 	declared *isolation.Table // nil: it only looks like one
 	column   *column          // nil: the declared column is missing
 	name     string           // of the tenant column
+	child    bool             // a partition or inheritance child, with its parent's declaration
 }
 
 func (t *tenantTable) people() bool {
@@ -97,14 +99,6 @@ func (s *state) sayWhatIsLeftOut() {
 		s.skip("Hasura's metadata: neither HASURA_GRAPHQL_ENDPOINT nor --metadata was given")
 		return
 	}
-	for _, unread := range s.metadata.Unread {
-		s.skip("metadata %s", unread)
-	}
-	for _, source := range s.metadata.Sources {
-		if source.Name != "default" && source.Tables > 0 {
-			s.skip("%d tables of the source %s: only the source default is read", source.Tables, source.Name)
-		}
-	}
 }
 
 // findTenants lists the declared tables that exist, and the tables that look as if they
@@ -119,8 +113,22 @@ func (s *state) findTenants() {
 			s.byOID[r.OID] = t
 		}
 	}
-	slices.SortFunc(s.tenants, func(a, b *tenantTable) int { return strings.Compare(a.Title(), b.Title()) })
+	byTitle := func(a, b *tenantTable) int { return strings.Compare(a.Title(), b.Title()) }
+	slices.SortFunc(s.tenants, byTitle)
+	seen := map[uint32]bool{}
+	for _, t := range s.tenants {
+		for _, r := range s.below(t.OID) {
+			if r.table() && s.byOID[r.OID] == nil && !seen[r.OID] {
+				seen[r.OID] = true
+				s.descendants = append(s.descendants, &tenantTable{relation: r, declared: t.declared, column: r.columnNamed(t.name), name: t.name, child: true})
+			}
+		}
+	}
+	slices.SortFunc(s.descendants, byTitle)
 }
+
+// withChildren is every table that holds rows of tenants, by whatever name they are read.
+func (s *state) withChildren() []*tenantTable { return slices.Concat(s.tenants, s.descendants) }
 
 func (s *state) asTenantTable(r *relation) *tenantTable {
 	if declared, ok := s.list.Find(isolation.Name{Schema: r.Schema, Name: r.Name}); ok {
