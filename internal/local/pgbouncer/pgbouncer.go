@@ -13,6 +13,8 @@ import (
 	"os"
 	"strconv"
 	"sync"
+
+	"github.com/nself/tenancy/internal/local/account"
 )
 
 const loopback = "127.0.0.1"
@@ -57,7 +59,7 @@ func start(ctx context.Context, cfg Config, programs search) (*Bouncer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgbouncer: %w", err)
 	}
-	user, err := findAccount()
+	user, err := account.Unprivileged("PgBouncer")
 	if err != nil {
 		return nil, fmt.Errorf("pgbouncer: %w", err)
 	}

@@ -6,52 +6,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"runtime"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/nself/tenancy/internal/local/account"
 )
 
 // patience is how long a way to end the program gets before the next, rougher one.
 const patience = 5 * time.Second
-
-// account is the unprivileged user that root runs the program as, for it refuses root. A nil one stands for an
-// ordinary user, who runs it as himself.
-type account struct{ uid, gid uint32 }
-
-func findAccount() (*account, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		found, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, uidErr := strconv.ParseUint(found.Uid, 10, 32)
-		gid, gidErr := strconv.ParseUint(found.Gid, 10, 32)
-		return &account{uint32(uid), uint32(gid)}, errors.Join(uidErr, gidErr)
-	}
-	return nil, errors.New("it does not run as root, and there is no user postgres or nobody to run it as: " +
-		"add one, or start this as an ordinary user")
-}
-
-// own gives a file that we have just made to the account.
-func (a *account) own(path string) error {
-	if a == nil {
-		return nil
-	}
-	return os.Chown(path, int(a.uid), int(a.gid))
-}
-
-func (a *account) credential() *syscall.Credential {
-	if a == nil {
-		return nil
-	}
-	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
-}
 
 // process is a running program.
 type process struct {
@@ -63,12 +27,12 @@ type process struct {
 
 // spawn starts the program. The thread that starts it lives as long as it does: the signal that tells it of our death
 // comes at the end of that thread.
-func spawn(path string, user *account, config string) (*process, error) {
+func spawn(path string, user *account.Account, config string) (*process, error) {
 	p := &process{cmd: exec.Command(path, config), tail: &tail{}, done: make(chan struct{})}
 	p.cmd.Dir = "/"
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 	p.cmd.Stdout, p.cmd.Stderr = p.tail, p.tail
-	p.cmd.SysProcAttr = childAttr(user)
+	p.cmd.SysProcAttr = user.ChildAttr(syscall.SIGKILL)
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()

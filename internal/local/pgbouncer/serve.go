@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/local/account"
 )
 
 const (
@@ -26,7 +28,7 @@ type launch struct {
 	cfg     Config
 	server  server
 	program binary
-	user    *account
+	user    *account.Account
 }
 
 // serve starts the program on a free port and waits until it passes a client on. Another process may take the port
@@ -79,11 +81,11 @@ func (b *Bouncer) write(l launch) (string, error) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return "", err
 		}
-		if err := l.user.own(path); err != nil {
+		if err := l.user.Own(path); err != nil {
 			return "", err
 		}
 	}
-	return config, l.user.own(b.dir)
+	return config, l.user.Own(b.dir)
 }
 
 // userList holds the passwords themselves: with them the bouncer can do SCRAM to both sides, whatever the server's salt.

@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+
+	"github.com/nself/tenancy/internal/local/account"
 )
 
 // initialize makes the data of a new cluster. They get their name when they are whole, so that a run that is killed
 // here leaves nothing that looks like a cluster.
-func (c *Cluster) initialize(ctx context.Context, user *account, bin binaries) error {
+func (c *Cluster) initialize(ctx context.Context, user *account.Account, bin binaries) error {
 	c.clearUnfinished()
 	if exists(c.site.data()) {
 		return nil
@@ -28,13 +30,13 @@ func (c *Cluster) initialize(ctx context.Context, user *account, bin binaries) e
 		return err
 	}
 	for _, path := range []string{work, password} {
-		if err := user.own(path); err != nil {
+		if err := user.Own(path); err != nil {
 			return err
 		}
 	}
 	data := filepath.Join(work, "data")
 	cmd := command(ctx, bin.program("initdb"), c.initdbArgs(data, password)...)
-	cmd.SysProcAttr = childAttr(user, syscall.SIGKILL)
+	cmd.SysProcAttr = user.ChildAttr(syscall.SIGKILL)
 	if err := runToEnd(cmd); err != nil {
 		return err
 	}

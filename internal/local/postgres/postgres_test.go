@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nself/tenancy/internal/local/account"
 )
 
 func TestStopLeavesNoProcessAndIsIdempotent(t *testing.T) {
@@ -173,7 +175,7 @@ func TestStartsAsAnOrdinaryUser(t *testing.T) {
 	}
 	cmd := exec.Command(binary, "-test.run=^TestStartsAsAnOrdinaryUser$", "-test.v")
 	cmd.Dir = "/"
-	cmd.SysProcAttr = childAttr(&account{uid: 65534, gid: 65534}, syscall.SIGKILL)
+	cmd.SysProcAttr = (&account.Account{UID: 65534, GID: 65534}).ChildAttr(syscall.SIGKILL)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestStartsAsAnOrdinaryUser") {
 		t.Fatalf("as nobody: %v\n%s", err, out)

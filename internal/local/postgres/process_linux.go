@@ -5,14 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 )
-
-// childAttr starts a program as the account, out of reach of the terminal's Ctrl-C: in what order things stop is ours
-// to say. The kernel sends it the signal when we die, even by SIGKILL.
-func childAttr(user *account, death syscall.Signal) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Credential: user.credential(), Setpgid: true, Pdeathsig: death}
-}
 
 // commandLines maps every process to its arguments, with a space between. Those that have ended have none.
 func commandLines() (map[int]string, error) {

@@ -107,7 +107,7 @@ func TestServerWithoutHolderIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	stray := command(context.Background(), first.server.cmd.Path, first.settings()...)
-	stray.SysProcAttr = childAttr(user, syscall.SIGKILL)
+	stray.SysProcAttr = user.ChildAttr(syscall.SIGKILL)
 	server, err := spawn(stray, borrowed{io.Discard})
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestStrangerInThePidFileIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := exec.Command("sleep", "600")
-	stranger.SysProcAttr = childAttr(user, syscall.SIGKILL)
+	stranger.SysProcAttr = user.ChildAttr(syscall.SIGKILL)
 	if err := stranger.Start(); err != nil {
 		t.Fatal(err)
 	}

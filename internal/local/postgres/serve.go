@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/local/account"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 var errPortTaken = errors.New("the port is taken")
 
 // serve starts the server on a port and waits until it accepts connections.
-func (c *Cluster) serve(ctx context.Context, user *account, bin binaries) error {
+func (c *Cluster) serve(ctx context.Context, user *account.Account, bin binaries) error {
 	var err error
 	for range 3 {
 		if c.port, err = c.choosePort(); err != nil {
@@ -71,7 +73,7 @@ func freePort(port int) (int, error) {
 }
 
 // launch starts the server once. Where it fails, nothing of it is left.
-func (c *Cluster) launch(ctx context.Context, user *account, bin binaries) error {
+func (c *Cluster) launch(ctx context.Context, user *account.Account, bin binaries) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	log, err := c.openLog()
@@ -79,7 +81,7 @@ func (c *Cluster) launch(ctx context.Context, user *account, bin binaries) error
 		return err
 	}
 	cmd := command(context.Background(), bin.program("postgres"), c.settings()...)
-	cmd.SysProcAttr = childAttr(user, syscall.SIGINT)
+	cmd.SysProcAttr = user.ChildAttr(syscall.SIGINT)
 	if c.server, err = spawn(cmd, log); err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/nself/tenancy/internal/local/account"
 )
 
 // site is where a cluster's files are. Its home holds the secret and the data; it is the cluster's directory unless the
@@ -59,13 +61,13 @@ func (s site) version() (int, error) {
 
 // settle makes the home ready: where it was, or for a new cluster in its directory if the account can get there and
 // otherwise in a directory of the system named after it.
-func (s *site) settle(cfg Config, user *account, bin binaries) error {
-	if s.home == s.dir && (exists(s.data()) || user.reaches(s.dir, bin)) {
+func (s *site) settle(cfg Config, user *account.Account, bin binaries) error {
+	if s.home == s.dir && (exists(s.data()) || reaches(user, s.dir, bin)) {
 		return nil
 	}
 	if s.home == s.dir {
 		s.home = elsewhere(cfg)
-		cfg.Progress(fmt.Sprintf("The files of PostgreSQL go to %s: %s cannot enter %s.", s.home, user.name, s.dir))
+		cfg.Progress(fmt.Sprintf("The files of PostgreSQL go to %s: %s cannot enter %s.", s.home, user.Name, s.dir))
 		if err := discard(s.home); err != nil {
 			return err
 		}
