@@ -14,8 +14,7 @@ func (t Table) wall(policies, grantees []string) []string {
 	table := t.Name.Quoted()
 	var statements []string
 	if t.Walled() {
-		statements = append(statements, t.keepTenant()...)
-		statements = append(statements, "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+		statements = append(statements, t.KeepTenant(), "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
 		for _, name := range policies {
 			statements = append(statements, "DROP POLICY "+Quote(name)+" ON "+table)
 		}
@@ -32,15 +31,11 @@ func (t Table) wall(policies, grantees []string) []string {
 	return append(statements, t.register())
 }
 
-// keepTenant is the trigger that lets no row move to another tenant.
-func (t Table) keepTenant() []string {
+// KeepTenant is the trigger that lets no row move to another tenant.
+func (t Table) KeepTenant() string {
 	table, column := t.Name.Quoted(), Quote(t.TenantColumn())
-	trigger := Quote(t.TenantColumn() + "_is_immutable")
-	return []string{
-		"DROP TRIGGER IF EXISTS " + trigger + " ON " + table,
-		fmt.Sprintf("CREATE TRIGGER %s BEFORE UPDATE OF %s ON %s\n    FOR EACH ROW WHEN (OLD.%[2]s IS DISTINCT FROM NEW.%[2]s) EXECUTE FUNCTION nself.refuse_tenant_change()",
-			trigger, column, table),
-	}
+	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s BEFORE UPDATE OF %s ON %s\n    FOR EACH ROW WHEN (OLD.%[2]s IS DISTINCT FROM NEW.%[2]s) EXECUTE FUNCTION nself.refuse_tenant_change()",
+		Quote(t.TenantColumn()+"_is_immutable"), column, table)
 }
 
 // register records the declaration in the database.

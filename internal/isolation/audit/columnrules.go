@@ -118,9 +118,8 @@ func tenantColumnMutable(_ context.Context, s *state) []fault {
 		if slices.ContainsFunc(t.triggers, func(g *trigger) bool { return s.keeps(g, t) }) || !s.updatable(t) {
 			return fault{}, false
 		}
-		return at(t.columnTitle(), safe(`CREATE OR REPLACE TRIGGER %s BEFORE UPDATE OF %s ON %s
-  FOR EACH ROW WHEN (OLD.%[2]s IS DISTINCT FROM NEW.%[2]s) EXECUTE FUNCTION nself.refuse_tenant_change()`,
-			isolation.Quote(t.name+"_is_immutable"), isolation.Quote(t.name), t.sql()), "an UPDATE can move a row to another tenant"), true
+		wall := isolation.Table{Name: isolation.Name{Schema: t.Schema, Name: t.Name}, Column: t.name}
+		return at(t.columnTitle(), safe("%s", wall.KeepTenant()), "an UPDATE can move a row to another tenant"), true
 	})
 }
 
