@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -37,10 +36,16 @@ upserts, updates, deletes and actions. Subscriptions are not tried: they have th
 permissions of queries.
 
 It is safe for an installation in use. Where the --against token may insert and delete,
-marked rows are planted and taken away again, and only those are ever aimed at; without
-them only reads and actions are tried against the rows that are there. Actions are
-called with the other tenant's ids alone. What cannot be tried is counted, with the
-reason.
+marked rows are planted and taken away again, and changes are aimed at those alone: no
+row that was there before is changed, even where nothing keeps the tenants apart. A
+planted row sets off triggers and events like any other. What cannot be taken away again
+is named. Without planted rows only reads are tried, against the rows that are there.
+Actions that only answer are called, with the other tenant's ids.
+
+Actions that change things are not called unless --actions asks for it, for what a broken
+one does to the other tenant is done for good. Use that flag on an installation that is
+there for tests. What is not tried is told, with the reason. REFUSED counts the attempts
+that were answered with an error; the others were answered with nothing of the other's.
 
 A token is the text itself, @ and the name of a file that holds it, or, where the flag
 is left out, in NSELF_PROVE_AS (several: separated by commas) and NSELF_PROVE_AGAINST:
@@ -49,7 +54,8 @@ a command line can be read by others on the machine. Give --as once for each rol
 1: something did, or could not be tried.`,
 		Example: `  nself tenant prove --endpoint https://api.example.com --as @acme-member.jwt --as @acme-owner.jwt --against @techco-owner.jwt
   nself tenant prove --as @acme.jwt --against @techco.jwt --junit prove.xml
-  nself tenant prove --as @acme.jwt --against @techco.jwt --read-only --json`,
+  nself tenant prove --as @acme.jwt --against @techco.jwt --read-only --json
+  nself tenant prove --endpoint http://localhost:8080 --as @acme.jwt --against @techco.jwt --actions`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return x.run(cmd.Context()) },
 	}
@@ -58,7 +64,7 @@ a command line can be read by others on the machine. Give --as once for each rol
 	flags.StringVar(&x.against, "against", "", "token of the tenant that is reached for (default: NSELF_PROVE_AGAINST)")
 	flags.BoolVar(&x.options.ReadOnly, "read-only", false, "send no mutation: plant nothing, change nothing")
 	flags.StringArrayVar(&x.options.Only, "only", nil, "try this root field alone; several times for several")
-	flags.StringArrayVar(&x.options.Without, "without", nil, "leave this root field out: what it tells is known and accepted")
+	flags.BoolVar(&x.options.Actions, "actions", false, "also call actions that change things, with the other tenant's ids: on an installation for tests")
 	flags.StringVar(&x.junit, "junit", "", "write the report to this file as JUnit XML too")
 	return cmd
 }
@@ -114,6 +120,9 @@ func (x *proof) understand() error {
 	} else {
 		x.options.Against = check.tokenOf("--against", x.against)
 	}
+	if x.options.ReadOnly && x.options.Actions {
+		check.fault("--read-only and --actions contradict each other: give one of them")
+	}
 	if slices.Contains(x.options.As, x.options.Against) {
 		check.fault("--as and --against are the same token: they have to be of two tenants")
 	}
@@ -143,78 +152,4 @@ func writeJUnit(path string, report *prove.Report) error {
 		return err
 	}
 	return errors.Join(report.JUnit(file), file.Close())
-}
-
-// leaksTold is how many leaks of one kind at one root field are written out; --json has all.
-const leaksTold = 1
-
-// tell writes the report for people: what was tried, what leaked, what was not tried.
-func (x *proof) tell(w *strings.Builder, report *prove.Report) {
-	var rows [][]string
-	for _, role := range report.Roles {
-		if role.SeesNothing {
-			rows = append(rows, []string{role.Name, "sees no root field", "0", "0", "0"})
-			continue
-		}
-		for _, kind := range prove.Kinds {
-			if sum := role.Of(kind); sum.Attempts > 0 {
-				rows = append(rows, tallied(role.Name, string(kind), sum))
-			}
-		}
-		rows = append(rows, tallied(role.Name, "all", role.Of("")))
-	}
-	table(w, []string{"ROLE", "KIND", "ATTEMPTS", "REFUSED", "LEAKS"}, rows)
-	x.tellLeaks(w, report)
-	tellSkipped(w, report)
-	for _, name := range report.SharedTables {
-		fmt.Fprintln(w, clean("note: both tenants see the same rows of "+name+", which name no tenant: taken for shared"))
-	}
-	for _, left := range report.Left {
-		fmt.Fprintln(w, x.p.mark(false)+" "+clean("a planted row could not be taken away: "+left))
-	}
-	for _, fault := range report.Faults {
-		fmt.Fprintln(w, x.p.mark(false)+" "+clean("not everything could be tried: "+fault))
-	}
-	if report.OK() {
-		x.p.done(w, "%d attempts in %d roles: nothing of the other tenant was seen, changed or detected", report.Attempts, len(report.Roles))
-	}
-}
-
-func tallied(role, kind string, sum prove.Tally) []string {
-	return []string{role, kind, fmt.Sprint(sum.Attempts), fmt.Sprint(sum.Refused), fmt.Sprint(sum.Leaks)}
-}
-
-func (x *proof) tellLeaks(w *strings.Builder, report *prove.Report) {
-	told := map[string]int{}
-	for _, leak := range report.Leaks {
-		where := fmt.Sprintf("%s, %s at %s", leak.Role, leak.Kind, leak.Field)
-		if told[where]++; told[where] > leaksTold {
-			continue
-		}
-		fmt.Fprintf(w, "\n%s %s\n", x.p.mark(false), clean("LEAK "+where+": "+leak.Finding))
-		if leak.Query == "" {
-			continue
-		}
-		variables, _ := json.Marshal(leak.Variables) // they were sent as JSON
-		fmt.Fprintf(w, "    %s\n    %s\n", clean(leak.Query), clean(string(variables)))
-	}
-	if len(report.Leaks) > len(told) {
-		fmt.Fprintf(w, "\n%d leaks in %d places; --json and --junit write out every one\n", len(report.Leaks), len(told))
-	}
-}
-
-// tellSkipped writes one line for each reason and root field, with the roles.
-func tellSkipped(w *strings.Builder, report *prove.Report) {
-	roles := map[string][]string{}
-	var order []string
-	for _, skip := range report.Skipped {
-		line := fmt.Sprintf("%s at %s: %s", skip.Kind, skip.Field, skip.Reason)
-		if roles[line] == nil {
-			order = append(order, line)
-		}
-		roles[line] = append(roles[line], skip.Role)
-	}
-	for _, line := range order {
-		fmt.Fprintln(w, clean("not tried: "+line+" ("+strings.Join(roles[line], ", ")+")"))
-	}
 }

@@ -45,6 +45,12 @@ func TestProveTriesEveryRoleAndTellsNoToken(t *testing.T) {
 	if err := xml.Unmarshal(text, &suites); err != nil || suites.Tests < 10 || len(suites.Suites) != 3 {
 		t.Errorf("%v %+v", err, suites)
 	}
+	if !strings.Contains(got.out, "not tried, action: it changes things; --actions calls it, on an installation for tests\n    as tenant_member, tenant_guest\n    leaveTenant\n") {
+		t.Errorf("an action that changes things was called: %s", got.out)
+	}
+	if got := env.nself(t, append(only, "--actions")...); got.code != exitDone || strings.Contains(got.out, "not tried") || !strings.Contains(got.out, "tenant_guest   action") {
+		t.Errorf("with --actions: %+v", got)
+	}
 	asJSON := env.mustDo(t, append(only, "--json", "--read-only")...)
 	var report prove.Report
 	if err := json.Unmarshal([]byte(asJSON), &report); err != nil || report.Attempts == 0 || !report.ReadOnly || len(report.Roles) != 2 {
@@ -61,9 +67,11 @@ func TestProveRefusesTokensItCannotUse(t *testing.T) {
 	at := install(t)
 	member, other := at.settings.Get("ACME_MEMBER_TOKEN"), at.settings.Get("ACME_OWNER_TOKEN")
 	env := environment{"HASURA_GRAPHQL_ENDPOINT": at.environment["HASURA_GRAPHQL_ENDPOINT"]}
-	env.mustRefuse(t, exitRefused, "the token to try as: tenant_member may not introspect: Could not verify JWT", "tenant", "prove", "--as", member[:len(member)-6]+"AAAAAA", "--against", other)
+	env.mustRefuse(t, exitRefused, "the token to try as: introspection as tenant_member was refused: Could not verify JWT", "tenant", "prove", "--as", member[:len(member)-6]+"AAAAAA", "--against", other)
+	env.mustRefuse(t, exitRefused, `no role to try as sees a root field "tenantz"`, "tenant", "prove", "--as", member, "--against", at.settings.Get("TECHCO_OWNER_TOKEN"), "--only", "tenantz")
 	env.mustRefuse(t, exitUsage, "a token to try as is needed: --as, or NSELF_PROVE_AS; a token to try against is needed", "tenant", "prove")
 	env.mustRefuse(t, exitUsage, "are the same token", "tenant", "prove", "--as", member, "--against", member)
+	env.mustRefuse(t, exitUsage, "--read-only and --actions contradict each other", "tenant", "prove", "--as", member, "--against", other, "--read-only", "--actions")
 	env.mustRefuse(t, exitUsage, "no such file", "tenant", "prove", "--as", "@nowhere.jwt", "--against", member)
 	env.mustRefuse(t, exitUsage, "--as is not a token", "tenant", "prove", "--as", "two words", "--against", member)
 	environment{}.mustRefuse(t, exitUsage, "HASURA_GRAPHQL_ENDPOINT is not set: set it, or pass --endpoint; prove takes its tokens by", "tenant", "prove", "--token", "t", "--as", "a", "--against", "b")
@@ -77,7 +85,11 @@ func TestProveTellsLeaksWithTheQueryThatShowsThem(t *testing.T) {
 			{Name: "member", Tallies: []prove.Tally{{Kind: prove.List, Field: "notes", Attempts: 3}, {Kind: prove.Where, Field: "notes", Attempts: 4, Refused: 1, Leaks: 2}}},
 			{Name: "nobody", SeesNothing: true},
 		},
-		Skipped: []prove.Skip{{Role: "member", Kind: prove.Delete, Field: "delete_notes", Reason: "no row"}, {Role: "owner", Kind: prove.Delete, Field: "delete_notes", Reason: "no row"}},
+		Planted: []prove.Planted{{Tenant: "own", Table: "deals", Rows: 2}, {Tenant: "own", Table: "notes", Rows: 3}, {Tenant: "other", Table: "notes", Rows: 1}},
+		Skipped: []prove.Skip{
+			{Role: "member", Kind: prove.Delete, Field: "delete_notes", Reason: "no row"}, {Role: "owner", Kind: prove.Delete, Field: "delete_notes", Reason: "no row"},
+			{Role: "owner", Kind: prove.Delete, Field: "delete_deals", Reason: "no row"}, {Role: "owner", Kind: prove.Action, Field: "dropTenant", Reason: "it was not asked for"},
+		},
 	}
 	var told strings.Builder
 	(&proof{p: &program{getenv: func(string) string { return "" }}}).tell(&told, report)
@@ -87,15 +99,24 @@ member  where               4         1        2
 member  all                 7         1        2
 nobody  sees no root field  0         0        0
 
+planted in the own tenant: 5 rows of deals (2), notes (3)
+planted in the other tenant: 1 rows of notes (1)
+not tried, delete: no row
+    as member, owner
+    delete_notes, delete_deals
+not tried, action: it was not asked for
+    as owner
+    dropTenant
+note: both tenants see the same rows of plans, which name no tenant: taken for shared
+
 ✗ LEAK member, where at notes: 1 rows for values that only the other tenant has
     query { notes { id } }
     {"where":"x"}
 
-2 leaks in 1 places; --json and --junit write out every one
-not tried: delete at delete_notes: no row (member, owner)
-note: both tenants see the same rows of plans, which name no tenant: taken for shared
+2 leaks at 1 places, one of each is shown; --json and --junit write out every one
 ✗ a planted row could not be taken away: notes {}
 ✗ not everything could be tried: a reason
+✗ 7 attempts in 2 roles: 2 leaks at 1 places, 1 rows left behind, 1 failures to try
 `
 	if diff := cmp.Diff(want, told.String()); diff != "" {
 		t.Error(diff)

@@ -20,34 +20,58 @@ func (x *explorer) compareCalls(kind Kind, f *field, values filling, selection s
 	x.try(attempt{kind: kind, field: f.Name, theirs: query(f, values.theirs, selection), control: &control, echoes: true})
 }
 
-// actionsOf calls the root fields that belong to no table, with the other's ids.
-func (x *explorer) actionsOf(mutations bool) {
+// actionQueries calls the queries that belong to no table, with the other's ids.
+func (x *explorer) actionQueries() {
 	for _, action := range x.actions {
-		if action.mutation != mutations {
+		if action.mutation {
 			continue
 		}
 		f := action.field
 		selection := x.whole(f.Type.base().Name, nil)
-		if !mutations && !slices.ContainsFunc(f.Args, input.required) {
+		if !slices.ContainsFunc(f.Args, input.required) {
 			x.try(attempt{kind: Action, field: f.Name, theirs: query(f, nil, selection)})
 		}
-		fillings := x.fillings(f, true)
-		slots := x.slots(f)
-		if !slices.ContainsFunc(slots, func(s slot) bool { return s.identifier && first(x.world.foreign(s.input)) != nil }) {
-			if mutations || len(slots) > 0 {
-				x.skip(Action, f.Name, "no argument can carry an id of the other tenant")
+		if !x.carries(f) {
+			if len(x.slots(f)) > 0 {
+				x.skip(Action, f.Name, noCarrier)
 			}
 			continue
 		}
-		for _, values := range fillings {
-			if !mutations {
-				x.compareCalls(Action, f, values, selection)
-				continue
-			}
-			control := mutation(f, values.control, selection)
-			x.try(attempt{kind: Action, field: f.Name, theirs: mutation(f, values.theirs, selection), control: &control, echoes: true, change: &change{}})
+		for _, values := range x.fillings(f, true) {
+			x.compareCalls(Action, f, values, selection)
 		}
 	}
+}
+
+// actionMutations calls the mutations that belong to no table, with the other's ids. What
+// one does cannot be taken back, so it has to be asked for.
+func (x *explorer) actionMutations() {
+	for _, action := range x.actions {
+		f := action.field
+		switch {
+		case !action.mutation:
+		case !x.carries(f):
+			x.skip(Action, f.Name, noCarrier)
+		case !x.actsToo:
+			x.skip(Action, f.Name, noActions)
+		default:
+			selection := x.whole(f.Type.base().Name, nil)
+			for _, values := range x.fillings(f, true) {
+				control := mutation(f, values.control, selection)
+				x.try(attempt{
+					kind: Action, field: f.Name, theirs: mutation(f, values.theirs, selection), control: &control, echoes: true,
+					change: &change{watched: keysOf(x.world.theirs.planted)},
+				})
+			}
+		}
+	}
+}
+
+const noCarrier = "no argument can carry an id of the other tenant"
+
+// carries reports whether an argument can hold an id of the other tenant's.
+func (x *explorer) carries(f *field) bool {
+	return slices.ContainsFunc(x.slots(f), func(s slot) bool { return s.identifier && first(x.world.foreign(s.input)) != nil })
 }
 
 // whole selects everything of an action's answer that takes no argument.

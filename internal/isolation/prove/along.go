@@ -15,7 +15,7 @@ const (
 // may come back to where it began.
 func (x *explorer) along(t *table, list *field) {
 	left := pathsMax
-	x.follow(t, t, nil, nil, func(selection string, computed bool) {
+	walk := &walking{explorer: x, root: t, found: func(selection string, computed bool) {
 		if left--; left < 0 {
 			return
 		}
@@ -24,25 +24,33 @@ func (x *explorer) along(t *table, list *field) {
 			kind = Computed
 		}
 		x.try(attempt{kind: kind, field: list.Name, theirs: query(list, with(list, nil, map[string]any{"limit": page}), selection)})
-	})
+	}}
+	walk.follow(t, nil, nil)
 	if left < 0 {
 		x.skip(Nested, list.Name, "more paths of relationships than are tried from one field")
 	}
 }
 
-// follow calls found with the selection of each path. wrap are the selections above, in
-// which the next one stands.
-func (x *explorer) follow(root, at *table, wrap []string, been []string, found func(string, bool)) {
+// walking goes along relationships from a table and tells the selection of each path.
+type walking struct {
+	*explorer
+	root  *table
+	found func(selection string, computed bool)
+}
+
+// follow goes on from a table. wrap are the selections above, in which the next one
+// stands.
+func (w *walking) follow(at *table, wrap, been []string) {
 	for _, relationship := range slices.Concat(at.relationships, at.computed) {
-		to := x.table(relationship.Type.base().Name)
+		to := w.table(relationship.Type.base().Name)
 		if to == nil || slices.ContainsFunc(relationship.Args, input.required) {
 			continue
 		}
 		levels := append(slices.Clone(wrap), at.selection()+" "+relationship.Name+limited(relationship))
-		found(nest(levels, to.selection()), slices.Contains(at.computed, relationship))
-		again := to == root || slices.Contains(been, to.name)
+		w.found(nest(levels, to.selection()), slices.Contains(at.computed, relationship))
+		again := to == w.root || slices.Contains(been, to.name)
 		if !again && len(levels) < depthOfPath {
-			x.follow(root, to, levels, append(slices.Clone(been), to.name), found)
+			w.follow(to, levels, append(slices.Clone(been), to.name))
 		}
 	}
 }
@@ -102,12 +110,27 @@ func (x *explorer) orders(k *kind, depth int) []order {
 			if !strings.HasSuffix(plain(in.Name), "aggregate") && inner.input("count") == nil {
 				further = 0
 			}
-			for _, below := range x.orders(inner, further) {
+			// One column joins the rows that the relationship leads to, as any other would.
+			for _, below := range firsts(x.orders(inner, further)) {
 				list = append(list, order{append([]string{in.Name}, below.path...), below.directions[:1]})
 			}
 		}
 	}
 	return list
+}
+
+// firsts are the first order by a column itself, and the first by each thing below it.
+func firsts(list []order) []order {
+	var kept []order
+	for _, one := range list {
+		same := func(other order) bool {
+			return len(other.path) == len(one.path) && (len(one.path) == 1 || other.path[0] == one.path[0])
+		}
+		if !slices.ContainsFunc(kept, same) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
 }
 
 // figure are the aggregates whose order needs no attempt of its own: count and max tell as much.

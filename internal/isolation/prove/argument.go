@@ -40,9 +40,9 @@ func (w *world) foreign(in input) []any {
 	var meant, any []any
 	for _, c := range w.theirs.callers {
 		if value, ok := c.claims.of(in.Name); ok {
-			meant = append(meant, value)
+			meant = append(meant, typed(value, in.Type))
 		} else if value, ok := c.claims.of(in.Name + "_id"); ok {
-			meant = append(meant, value)
+			meant = append(meant, typed(value, in.Type))
 		}
 		for _, name := range slices.Sorted(maps.Keys(c.claims.session)) {
 			if value := c.claims.session[name]; uuidShape.MatchString(value) && holdsIdentifier(in) {

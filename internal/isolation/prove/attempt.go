@@ -46,17 +46,19 @@ type attempt struct {
 
 // change is what an attempt may do to rows where it is let.
 type change struct {
-	tables        []string // where it may
-	made, control []placed // the rows that it, and its control, bring into being
+	tables        []string // where it may, and where the answer counts what it did
+	watched       []string // where it might, by what an action does
+	made, control []placed // the rows that it, and its control, bring into being, as they are taken away
 	moved         *plant   // the own row it changes; nil: none
 	set           row      // of the moved row: what is set over
 }
 
 // placed is a row in a table.
 type placed struct {
-	table string
-	row   row
-	fresh row // what of it was made up for it
+	table    string
+	row      row
+	fresh    row  // what of it was made up for it
+	answered bool // the mutation's answer is this row
 }
 
 // explorer makes the attempts of one caller.
@@ -65,6 +67,8 @@ type explorer struct {
 	world *world
 	try   func(attempt)
 	skip  func(kind Kind, field, reason string)
+
+	actsToo bool // actions that change things are called
 }
 
 const (
@@ -132,7 +136,7 @@ func (x *explorer) reads() {
 		x.byKey(t)
 		x.functions(t)
 	}
-	x.actionsOf(false)
+	x.actionQueries()
 }
 
 // plainly lists rows without a condition.
@@ -153,6 +157,7 @@ func (x *explorer) plainly(t *table, list *field) {
 		}
 		args := with(list, map[string]any{name: []any{value.Name}}, map[string]any{"limit": page})
 		x.try(attempt{kind: List, field: list.Name, theirs: query(list, args, t.selection())})
+		break // what is distinct comes after the filter: a second column shows no other rows
 	}
 }
 
@@ -174,12 +179,13 @@ func (x *explorer) aggregated(t *table, aggregate *field) {
 	x.try(attempt{kind: Aggregate, field: aggregate.Name, theirs: query(aggregate, with(aggregate, nil, map[string]any{"limit": page}), figures)})
 	for _, r := range x.world.probes(t.name) {
 		for _, column := range sortedColumns(r) {
-			if !x.world.telling(t.name, column, r[column]) || x.comparison(t, column) == nil {
+			compare := x.comparison(t, column)
+			if compare == nil || !x.world.telling(t.name, column, r[column]) {
 				continue
 			}
 			where := map[string]any{column: map[string]any{"_eq": r[column]}}
 			x.try(attempt{kind: Aggregate, field: aggregate.Name, barren: true, theirs: query(aggregate, map[string]any{"where": where}, figures)})
-			either := map[string]any{"_or": []any{where, map[string]any{column: map[string]any{"_is_null": true}}}}
+			either := map[string]any{"_or": []any{where, map[string]any{column: isNull(compare, true)}}}
 			x.try(attempt{kind: Aggregate, field: aggregate.Name, theirs: query(aggregate, map[string]any{"where": either}, figures)})
 		}
 	}

@@ -78,6 +78,12 @@ func (c *client) send(ctx context.Context, token, role string, r request) (answe
 		post.Header.Set("X-Hasura-Role", role)
 	}
 	reply, err := c.http.Do(post)
+	if err := stopped(ctx); err != nil {
+		if reply != nil {
+			_ = reply.Body.Close() // nobody reads it
+		}
+		return answer{}, err
+	}
 	if err != nil {
 		return answer{}, fmt.Errorf("%s cannot be reached: %w", c.url, errors.Unwrap(err))
 	}

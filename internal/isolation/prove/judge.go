@@ -61,7 +61,8 @@ func (a attempt) outcome(got answer) string {
 	if got.refused() {
 		var parts []string
 		for _, one := range got.Errors {
-			parts = append(parts, fmt.Sprintf("%v (%v)", neutral(one["message"]), neutral(one["extensions"])))
+			extensions, _ := json.Marshal(neutral(one["extensions"])) // they came as JSON
+			parts = append(parts, fmt.Sprintf("%v %s", neutral(one["message"]), extensions))
 		}
 		return "refused: " + strings.Join(parts, "; ")
 	}

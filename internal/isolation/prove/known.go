@@ -3,6 +3,7 @@ package prove
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ type side struct {
 	planted map[string]*plant // by table; there to be attacked, or to attack with
 	order   []*plant          // as they were planted
 	reasons map[string]string // why a table has no planted row
+	sown    map[string]int    // how many rows were planted, by table
 }
 
 // owns reports whether a value under a name is this side's session variable and not the
@@ -55,7 +57,7 @@ type sighting struct {
 const (
 	rowsKnown = 50  // rows of the other tenant whose values are looked for
 	rowsOwn   = 500 // own rows read to learn what both tenants hold
-	rowsBelow = 20  // rows of a relationship
+	rowsBelow = 20  // rows of a relationship of each row
 )
 
 // look reads a table as every caller of the side, with what hangs on each row one
@@ -108,7 +110,7 @@ func limited(f *field) string {
 	if f.arg("limit") == nil {
 		return ""
 	}
-	return "(limit: 20)"
+	return fmt.Sprintf("(limit: %d)", rowsBelow)
 }
 
 // world is what is known of the two tenants before and between attempts.

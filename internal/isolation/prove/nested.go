@@ -1,6 +1,9 @@
 package prove
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // nestedInserts tries rows beside the inserted one that are the other's, or stand in for
 // one of them.
@@ -45,14 +48,8 @@ type nesting struct {
 }
 
 func (n *nesting) all() {
-	data := n.nested.input("data").Type
-	columns := offered(n.schema.types[data.base().Name])
-	foreign := row{}
-	for _, column := range columns {
-		if value, ok := n.values(n.victim.row, column); ok && n.pointsOrNames(&table{name: n.to}, column, value) {
-			foreign[column] = value
-		}
-	}
+	data := n.schema.types[n.nested.input("data").Type.base().Name]
+	columns, foreign := offered(data), n.foreign(n.to, data, n.victim.row)
 	for _, column := range sortedColumns(foreign) {
 		n.attempt(columns, row{column: foreign[column]}, nil)
 	}
@@ -66,11 +63,7 @@ func (n *nesting) all() {
 	}
 	k := n.schema.types[in.Type.base().Name]
 	for _, constraint := range n.enum(k, "constraint") {
-		conflict := map[string]any{"constraint": constraint, "update_columns": n.enum(k, "update_columns", "updateColumns")}
-		if k.input("update_columns") == nil {
-			conflict["updateColumns"] = conflict["update_columns"]
-			delete(conflict, "update_columns")
-		}
+		conflict := map[string]any{"constraint": constraint, updateColumns(k): n.enum(k, updateColumns(k))}
 		n.attempt(columns, foreign, map[string]any{name: conflict})
 	}
 }
@@ -81,7 +74,14 @@ func (n *nesting) attempt(columns []string, set row, more map[string]any) {
 	parent, child := n.pair(columns, set)
 	second, secondChild := n.pair(columns, twin)
 	placing := func(parent, child row) []placed {
-		return []placed{{n.table.name, parent, fresh(n.own, parent, nil)}, {n.to, child, fresh(n.beside, child, set)}}
+		both := []placed{
+			{table: n.table.name, row: parent, fresh: fresh(n.own, parent, nil), answered: true},
+			{table: n.to, row: child, fresh: fresh(n.beside, child, set)},
+		}
+		if n.list() {
+			slices.Reverse(both) // the child points at the parent and goes first
+		}
+		return both
 	}
 	f := n.table.insertField()
 	control := n.inserting(n.table, n.join(second, secondChild, more), nil)

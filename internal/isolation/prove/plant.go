@@ -13,8 +13,20 @@ type plant struct {
 	by     *caller
 	object row      // as it was inserted
 	fresh  []string // columns of object that were made up and differ in every copy
+	points []string // tables whose planted row it points at
 	row    row      // what is known of it: the object, and what the insert answered
 	seen   row      // as its side reads it; nil where no caller of the side can
+	after  row      // as it was answered once an attempt had moved it
+}
+
+// String names the row for whoever has to take it away by hand.
+func (p *plant) String() string { return p.table + " " + canonical(p.row) }
+
+// alone is what of the row no other row can hold.
+func (p *plant) alone() row {
+	only := maps.Clone(p.row)
+	maps.DeleteFunc(only, func(_ string, value any) bool { return !unique(value) })
+	return only
 }
 
 // copy is the object once more, with everything made up anew.
@@ -36,9 +48,10 @@ type planting struct {
 
 	object  row
 	fresh   map[string]bool
-	refused map[string]bool // columns whose made-up value the database would not have
-	tried   map[string]int  // column → how many of its candidates were tried
-	valid   []sighting      // rows that are there, whose values are valid by being so
+	refused map[string]bool   // columns whose made-up value the database would not have
+	tried   map[string]int    // column → how many of its candidates were tried
+	points  map[string]string // column → table at whose planted row it points
+	valid   []sighting        // rows that are there, whose values are valid by being so
 }
 
 const mostRepairs = 24
@@ -51,9 +64,6 @@ func (s *side) sow(ctx context.Context, name string, callers []*caller) (*plant,
 		t := c.table(name)
 		if t == nil || t.insertField() == nil {
 			continue
-		}
-		if !s.canRemove(name) {
-			return nil, cannot("no role of the token may delete rows here, so that a planted one would stay")
 		}
 		p, err := s.sowAs(ctx, c, t)
 		var cannot *cannotPlant
@@ -73,16 +83,19 @@ func (t *table) insertField() *field {
 }
 
 func (s *side) sowAs(ctx context.Context, c *caller, t *table) (*plant, error) {
-	work := &planting{side: s, caller: c, table: t, field: t.insertField(), fresh: map[string]bool{}, refused: map[string]bool{}, tried: map[string]int{}}
+	work := &planting{side: s, caller: c, table: t, field: t.insertField(), fresh: map[string]bool{}, refused: map[string]bool{}, tried: map[string]int{}, points: map[string]string{}}
 	work.input = c.schema.types[insertInput(work.field)]
-	var err error
-	if work.valid, err = (&side{callers: []*caller{c}}).look(ctx, s, t.name, 1); err != nil {
-		return nil, err
-	}
 	work.begin()
 	var last answer
 	for range mostRepairs {
-		got, err := c.ask(ctx, c.inserting(t, work.object, nil))
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(s.callers, work.removable) {
+			return nil, cannot("no role of the token may delete a planted row again, or could name it for that")
+		}
+		// A row whose insert nobody heard the answer of could not be taken away.
+		got, err := c.ask(context.WithoutCancel(ctx), c.inserting(t, work.object, nil))
 		if err != nil {
 			return nil, err
 		}
@@ -90,11 +103,34 @@ func (s *side) sowAs(ctx context.Context, c *caller, t *table) (*plant, error) {
 			return work.done(got), nil
 		}
 		last = got
+		if work.valid == nil {
+			if work.valid, err = (&side{callers: []*caller{c}}).look(ctx, s, t.name, 1); err != nil {
+				return nil, err
+			}
+		}
 		if !work.repair(got.message()) {
 			break
 		}
 	}
 	return nil, cannot("no row could be planted: %s", last.message())
+}
+
+// removable reports whether a caller may delete the row about to be planted, and can name it
+// for that: by its key, or by a text made up for it.
+func (w *planting) removable(by *caller) bool {
+	t := by.table(w.table.name)
+	if t == nil {
+		return false
+	}
+	exp := by.schema.types[t.boolExp]
+	known := func(column string) bool { return w.object[column] != nil || w.table.column(column) != nil }
+	key := w.side.key(t.name)
+	named := len(key) > 0 && !slices.ContainsFunc(key, func(column string) bool { return !known(column) || exp.input(column) == nil })
+	for column := range w.fresh {
+		named = named || exp.input(column) != nil
+	}
+	return t.delete != nil && named ||
+		t.deleteByPK != nil && !slices.ContainsFunc(argumentNames(t.deleteByPK), func(column string) bool { return !known(column) })
 }
 
 // insertInput is the type of a row to insert.
@@ -148,6 +184,7 @@ func (c *caller) changed(t *table, f *field) string {
 // done keeps what was planted.
 func (w *planting) done(got answer) *plant {
 	p := &plant{table: w.table.name, by: w.caller, object: w.object, row: maps.Clone(w.object)}
+	p.points = slices.Collect(maps.Values(w.points))
 	p.fresh = slices.Sorted(maps.Keys(w.fresh))
 	maps.Copy(p.row, returned(got.Data[w.field.Name]))
 	return p

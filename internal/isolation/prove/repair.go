@@ -29,7 +29,7 @@ func (w *planting) begin() {
 		switch {
 		case kind.Kind != "SCALAR" && kind.Kind != "ENUM":
 		case isOwn:
-			w.object[in.Name] = own
+			w.object[in.Name] = typed(own, in.Type)
 		case kind.Kind == "SCALAR" && isText(kind.Name) && !in.Type.list():
 			w.object[in.Name] = scalar(kind.Name, in.Name)
 			w.fresh[in.Name] = true
@@ -133,18 +133,24 @@ func (w *planting) nextCandidate(column string) bool {
 		return w.drop(column)
 	}
 	w.tried[column] = n + 1
-	w.object[column] = candidates[n]
+	w.object[column], w.points[column] = candidates[n].key, candidates[n].table
 	delete(w.fresh, column)
 	return true
 }
 
+// candidate is a planted row that a column may point at.
+type candidate struct {
+	table string
+	key   any
+}
+
 // candidates are keys of planted rows, those first that the column's name speaks of.
-func (w *planting) candidates(column string) []any {
+func (w *planting) candidates(column string) []candidate {
 	in := w.input.input(column)
 	if in == nil {
 		return nil
 	}
-	var near, far []any
+	var near, far []candidate
 	stem := strings.TrimSuffix(plain(column), "id")
 	target := w.pointed(column)
 	for _, name := range keysOf(w.side.planted) {
@@ -152,9 +158,9 @@ func (w *planting) candidates(column string) []any {
 		switch {
 		case !ok:
 		case name == target || target == "" && stem != "" && strings.Contains(plain(name), stem):
-			near = append(near, value)
+			near = append(near, candidate{name, value})
 		default:
-			far = append(far, value)
+			far = append(far, candidate{name, value})
 		}
 	}
 	return append(near, far...)
@@ -192,6 +198,7 @@ func (w *planting) drop(column string) bool {
 	_, there := w.object[column]
 	delete(w.object, column)
 	delete(w.fresh, column)
+	delete(w.points, column)
 	return there
 }
 

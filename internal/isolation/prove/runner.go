@@ -17,11 +17,9 @@ const atOnce = 4
 
 // runner makes the attempts of one caller after the other.
 type runner struct {
-	world    *world
-	report   *Report
-	readOnly bool
-	only     []string
-	without  []string
+	world   *world
+	report  *Report
+	options Options
 
 	mu     sync.Mutex // of the report
 	caller *caller
@@ -35,7 +33,7 @@ func (r *runner) role(ctx context.Context, c *caller) error {
 		return nil
 	}
 	defer r.clear(ctx)
-	if r.readOnly {
+	if r.options.ReadOnly {
 		r.passOver()
 		return r.reads(ctx)
 	}
@@ -77,16 +75,21 @@ func (r *runner) clear(ctx context.Context) {
 	defer cancel()
 	for _, s := range []*side{r.world.mine, r.world.theirs} {
 		for _, p := range s.clear(ctx) {
-			r.report.left(p)
+			r.report.left(p.String())
 		}
+		s.order = nil // told once
 	}
 }
 
 func (r *runner) explorer(try func(attempt)) *explorer {
-	x := &explorer{caller: r.caller, world: r.world}
-	x.skip = func(kind Kind, field, reason string) { r.report.skip(Skip{r.caller.name, kind, field, reason}) }
+	x := &explorer{caller: r.caller, world: r.world, actsToo: r.options.Actions}
+	x.skip = func(kind Kind, field, reason string) {
+		if r.wants(field) {
+			r.report.skip(Skip{r.caller.name, kind, field, reason})
+		}
+	}
 	x.try = func(a attempt) {
-		if r.wants(a.kind, a.field) {
+		if r.wants(a.field) {
 			try(a)
 		}
 	}
@@ -94,12 +97,8 @@ func (r *runner) explorer(try func(attempt)) *explorer {
 }
 
 // wants reports whether a root field is to be tried.
-func (r *runner) wants(kind Kind, f string) bool {
-	if slices.Contains(r.without, f) {
-		r.report.skip(Skip{r.caller.name, kind, f, "left out, as was asked for"})
-		return false
-	}
-	return len(r.only) == 0 || slices.Contains(r.only, f)
+func (r *runner) wants(f string) bool {
+	return len(r.options.Only) == 0 || slices.Contains(r.options.Only, f)
 }
 
 func (r *runner) reads(ctx context.Context) error {
@@ -114,10 +113,18 @@ func (r *runner) reads(ctx context.Context) error {
 // ask sends an attempt's request. What went out is let come back, for a change that
 // nobody heard the answer of could not be undone.
 func (r *runner) ask(ctx context.Context, sent request) (answer, error) {
-	if err := ctx.Err(); err != nil {
-		return answer{}, errors.New("stopped before everything was tried")
+	if err := stopped(ctx); err != nil {
+		return answer{}, err
 	}
 	return r.caller.ask(context.WithoutCancel(ctx), sent)
+}
+
+// stopped is an error once nothing more is to be begun.
+func stopped(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errors.New("stopped before everything was tried")
+	}
+	return nil
 }
 
 func (r *runner) read(ctx context.Context, a attempt) error {
@@ -181,18 +188,24 @@ func (r *runner) record(a attempt, got answer, found string) {
 	r.report.count(r.caller.name, a, got.refused(), found)
 }
 
-// passOver counts what --read-only leaves out.
+// Reasons of skips that whoever runs this chose.
+const (
+	onlyReads = "only reads were asked for"
+	noActions = "it changes things; --actions calls it, on an installation for tests"
+)
+
+// passOver counts what is left out where only reads are asked for.
 func (r *runner) passOver() {
 	for _, t := range r.caller.tables {
 		for kind, f := range map[Kind]*field{Insert: t.insertField(), Update: t.update, Delete: t.delete} {
-			if f != nil {
-				r.report.skip(Skip{r.caller.name, kind, f.Name, "only reads were asked for"})
+			if f != nil && r.wants(f.Name) {
+				r.report.skip(Skip{r.caller.name, kind, f.Name, onlyReads})
 			}
 		}
 	}
 	for _, action := range r.caller.actions {
-		if action.mutation {
-			r.report.skip(Skip{r.caller.name, Action, action.field.Name, "only reads were asked for"})
+		if action.mutation && r.wants(action.field.Name) {
+			r.report.skip(Skip{r.caller.name, Action, action.field.Name, onlyReads})
 		}
 	}
 }

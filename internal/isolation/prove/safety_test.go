@@ -21,7 +21,7 @@ import (
 func (s *stand) everything(t *testing.T) string {
 	t.Helper()
 	var rows string
-	err := s.db.Superuser(t).QueryRow(t.Context(), `SELECT coalesce(string_agg(r, E'\n' ORDER BY r), '') FROM (
+	err := s.admin.QueryRow(t.Context(), `SELECT coalesce(string_agg(r, E'\n' ORDER BY r), '') FROM (
 		SELECT 'contact ' || c::text FROM crm.contacts c UNION ALL SELECT 'deal ' || d::text FROM crm.deals d UNION ALL SELECT 'note ' || n::text FROM crm.notes n) AS rows (r)`).Scan(&rows)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func (s *stand) everything(t *testing.T) string {
 func (s *stand) settle(t *testing.T) {
 	t.Helper()
 	for _, tenant := range []string{s.mine.ID.String(), s.theirs.ID.String()} {
-		_, err := s.db.Superuser(t).Exec(t.Context(), `
+		_, err := s.admin.Exec(t.Context(), `
 			WITH c AS (INSERT INTO crm.contacts (tenant_id, name, email) SELECT $1::text::uuid, 'N' || n, n || '@' || $1::text FROM generate_series(1, 3) n RETURNING *),
 			     d AS (INSERT INTO crm.deals (tenant_id, contact_id, title, amount) SELECT tenant_id, id, 'Deal of ' || name, 10 FROM c RETURNING *)
 			INSERT INTO crm.notes (tenant_id, deal_id, slug) SELECT tenant_id, id, 'note-' || title FROM d`, tenant)
@@ -55,7 +55,8 @@ func open(t *testing.T) fstest.MapFS {
 }
 
 func TestWhereNothingHoldsOnlyPlantedRowsAreHarmed(t *testing.T) {
-	s := newStand(t, open(t), noRLS, "http://127.0.0.1:1")
+	t.Parallel()
+	s := newStand(t, open(t), noRLS, nowhereElse)
 	s.settle(t)
 	before := s.everything(t)
 	report := s.prove(t, "")
@@ -101,7 +102,8 @@ func (s *stand) options(t *testing.T, endpoint string) Options {
 }
 
 func TestReadOnlySendsNoMutation(t *testing.T) {
-	s := newStand(t, smallTree(t), "", "http://127.0.0.1:1")
+	t.Parallel()
+	s := newStand(t, smallTree(t), "", nowhereElse)
 	s.settle(t)
 	o := s.options(t, between(t, s, func(query string) {
 		if strings.HasPrefix(query, "mutation") {
@@ -119,8 +121,9 @@ func TestReadOnlySendsNoMutation(t *testing.T) {
 }
 
 func TestWhatIsPlantedGoesAlsoWhenStopped(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, smallTree(t), "", nowhereElse)
 	for _, after := range []int64{8, 30, 300, 420} {
-		s := newStand(t, smallTree(t), "", "http://127.0.0.1:1")
 		ctx, stop := context.WithCancel(t.Context())
 		var seen atomic.Int64
 		o := s.options(t, between(t, s, func(string) {
@@ -140,9 +143,10 @@ func TestWhatIsPlantedGoesAlsoWhenStopped(t *testing.T) {
 }
 
 func TestWhereTheOtherTenantCannotInsertItsOwnRowsAreLookedFor(t *testing.T) {
+	t.Parallel()
 	tree := smallTree(t)
 	filterOf("contacts", "select", "{}")(t, tree)
-	s := newStand(t, tree, "", "http://127.0.0.1:1")
+	s := newStand(t, tree, "", nowhereElse)
 	s.settle(t)
 	before := s.everything(t)
 	o := s.options(t, s.url)
@@ -167,7 +171,8 @@ func TestWhereTheOtherTenantCannotInsertItsOwnRowsAreLookedFor(t *testing.T) {
 }
 
 func TestARoleThatSeesNothingIsTold(t *testing.T) {
-	s := newStand(t, smallTree(t), "", "http://127.0.0.1:1")
+	t.Parallel()
+	s := newStand(t, smallTree(t), "", nowhereElse)
 	o := s.options(t, s.url)
 	o.As = []string{s.token(t, s.mine, "user")}
 	report, err := Run(t.Context(), o)
@@ -184,7 +189,8 @@ func TestARoleThatSeesNothingIsTold(t *testing.T) {
 }
 
 func TestTokensOfOneTenantAreRefused(t *testing.T) {
-	s := newStand(t, smallTree(t), "", "http://127.0.0.1:1")
+	t.Parallel()
+	s := newStand(t, smallTree(t), "", nowhereElse)
 	o := s.options(t, s.url)
 	o.Against = s.token(t, s.mine, "owner")
 	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "of one tenant") {
@@ -193,6 +199,7 @@ func TestTokensOfOneTenantAreRefused(t *testing.T) {
 }
 
 func TestAnEndpointThatIsNoHasuraIsTold(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	_, err := Run(t.Context(), Options{Endpoint: server.URL, As: []string{"a"}, Against: "b"})

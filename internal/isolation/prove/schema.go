@@ -132,7 +132,7 @@ func (c *caller) learn(ctx context.Context) error {
 		return err
 	}
 	if got.refused() {
-		return fmt.Errorf("%s may not introspect: %s", c.name, got.message())
+		return fmt.Errorf("introspection as %s was refused: %s", c.name, got.message())
 	}
 	text, err := json.Marshal(got.Data["__schema"])
 	if err != nil {

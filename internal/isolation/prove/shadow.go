@@ -18,13 +18,13 @@ func newShadow(r *runner) *shadow {
 	x := r.explorer(nil)
 	for _, t := range r.caller.tables {
 		for _, list := range t.lists {
-			if !r.wants(Count, list.Name) {
+			if !r.wants(list.Name) {
 				continue
 			}
 			s.questions[list.Name] = query(list, with(list, nil, map[string]any{"limit": page}), t.selection())
 		}
 		for _, aggregate := range t.aggregates {
-			if !r.wants(Count, aggregate.Name) {
+			if !r.wants(aggregate.Name) {
 				continue
 			}
 			s.questions[aggregate.Name] = query(aggregate, nil, x.figures(aggregate.Type.base().Name, &table{name: t.name}))

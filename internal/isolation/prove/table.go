@@ -147,7 +147,7 @@ func (c *classifier) change(f *field) {
 	case keyArgument(f) != nil:
 		t.updateByPK = f
 		t.key = inputNames(c.schema.types[keyArgument(f).Type.base().Name])
-	case f.Type.list() || f.arg("args") != nil:
+	case f.Type.list() || f.arg("args") != nil || len(f.Args) == 0:
 		t.functionMutations = append(t.functionMutations, f)
 	case c.isBoolExp(f.arg("where")) && len(f.Args) > 1:
 		t.update = f

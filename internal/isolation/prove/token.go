@@ -78,5 +78,7 @@ func (c claims) of(name string) (string, bool) {
 
 // plain is a name without case, hyphens and underscores.
 func plain(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	return strings.ToLower(separators.Replace(name))
 }
+
+var separators = strings.NewReplacer("_", "", "-", "")

@@ -54,30 +54,32 @@ func (x *explorer) settable(t *table, f *field) (string, any) {
 // updateOf aims an update at a planted row, in every form the field takes.
 func (x *explorer) updateOf(t *table, f *field, victim *plant, set map[string]any) {
 	in := x.setInput(f)
+	shot := aimed{kind: Update, table: t, field: f}
 	theirs, control := victim.row, x.world.twin(t.name, victim.row)
 	if name := keyArgument(f); name != nil {
 		key := x.schema.types[name.Type.base().Name].Inputs
 		a, okA := keyOfRow(key, theirs)
 		b, okB := keyOfRow(key, control)
 		if okA && okB {
-			x.aimed(Update, f, map[string]any{name.Name: a, in.Name: set}, map[string]any{name.Name: b, in.Name: set}, t)
+			x.aimed(shot.at(map[string]any{name.Name: a, in.Name: set}, map[string]any{name.Name: b, in.Name: set}))
 		}
 		return
 	}
 	a, b := x.aim(t, x.world.key(t.name), theirs), x.aim(t, x.world.key(t.name), control)
 	if a == nil || b == nil {
-		x.skip(Update, f.Name, "the role sees no column by which it could name the other's planted row alone")
+		x.skip(Update, f.Name, notNamed)
 		return
 	}
 	for _, form := range forms {
+		one, other := map[string]any{"where": form(a), in.Name: set}, map[string]any{"where": form(b), in.Name: set}
 		if f.arg("updates") != nil {
-			x.aimed(Update, f, map[string]any{"updates": []any{map[string]any{"where": form(a), in.Name: set}}},
-				map[string]any{"updates": []any{map[string]any{"where": form(b), in.Name: set}}}, t)
-		} else {
-			x.aimed(Update, f, map[string]any{"where": form(a), in.Name: set}, map[string]any{"where": form(b), in.Name: set}, t)
+			one, other = map[string]any{"updates": []any{one}}, map[string]any{"updates": []any{other}}
 		}
+		x.aimed(shot.at(one, other))
 	}
 }
+
+const notNamed = "the role sees no column by which it could name the other's planted row alone"
 
 // forms are conditions that mean the same as the one they are given.
 var forms = []func(map[string]any) map[string]any{
@@ -90,10 +92,27 @@ var forms = []func(map[string]any) map[string]any{
 	},
 }
 
-// aimed tries a change of the other's planted row beside the same of a row that is nowhere.
-func (x *explorer) aimed(kind Kind, f *field, theirs, control map[string]any, t *table) {
-	second := mutation(f, control, x.changed(t, f))
-	x.try(attempt{kind: kind, field: f.Name, theirs: mutation(f, theirs, x.changed(t, f)), control: &second, barren: true, echoes: true, change: &change{tables: []string{t.name}}})
+// aimed is a change of the other's planted row, beside the same of a row that is nowhere.
+type aimed struct {
+	kind            Kind
+	table           *table
+	field           *field
+	theirs, control map[string]any // arguments
+}
+
+// at is the change with its arguments.
+func (a aimed) at(theirs, control map[string]any) aimed {
+	a.theirs, a.control = theirs, control
+	return a
+}
+
+func (x *explorer) aimed(a aimed) {
+	selection := x.changed(a.table, a.field)
+	control := mutation(a.field, a.control, selection)
+	x.try(attempt{
+		kind: a.kind, field: a.field.Name, theirs: mutation(a.field, a.theirs, selection), control: &control, barren: true, echoes: true,
+		change: &change{tables: []string{a.table.name}},
+	})
 }
 
 // moves tries to give an own row to the other tenant, and to point it at the other's rows.
@@ -111,13 +130,7 @@ func (x *explorer) moves(t *table) {
 	if victim != nil {
 		known = victim.row
 	}
-	foreign := row{}
-	for _, column := range offered(x.schema.types[set.Type.base().Name]) {
-		if value, ok := x.values(known, column); ok && x.pointsOrNames(t, column, value) {
-			foreign[column] = value
-		}
-	}
-	for _, values := range x.sets(t, foreign) {
+	for _, values := range x.sets(t, x.foreign(t.name, x.schema.types[set.Type.base().Name], known)) {
 		x.move(t, f, set.Name, values)
 	}
 }
@@ -151,7 +164,7 @@ func (x *explorer) deletes(t *table) {
 			a, okA := keyOfRow(f.Args, victim.row)
 			b, okB := keyOfRow(f.Args, x.world.twin(t.name, victim.row))
 			if okA && okB {
-				x.aimed(Delete, f, a, b, t)
+				x.aimed(aimed{Delete, t, f, a, b})
 			}
 		}
 	}
@@ -167,9 +180,9 @@ func (x *explorer) deletes(t *table) {
 		key := x.world.key(t.name)
 		a, b := x.aim(t, key, victim.row), x.aim(t, key, x.world.twin(t.name, victim.row))
 		if a == nil || b == nil {
-			x.skip(Delete, f.Name, "the role sees no column by which it could name the other's planted row alone")
+			x.skip(Delete, f.Name, notNamed)
 			return
 		}
-		x.aimed(Delete, f, map[string]any{"where": form(a)}, map[string]any{"where": form(b)}, t)
+		x.aimed(aimed{Delete, t, f, map[string]any{"where": form(a)}, map[string]any{"where": form(b)}})
 	}
 }

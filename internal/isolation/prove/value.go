@@ -166,4 +166,15 @@ func leaves(value any, name string, found func(name string, value any)) {
 	}
 }
 
+// typed is a session variable as a value of a type: they are texts, whatever they hold.
+func typed(variable string, t *typeRef) any {
+	switch t.base().Name {
+	case "Int", "smallint", "bigint", "Float", "float8", "numeric":
+		if number := json.Number(variable); json.Valid([]byte(number)) {
+			return number
+		}
+	}
+	return variable
+}
+
 func textOf(value any) string { return fmt.Sprint(value) }

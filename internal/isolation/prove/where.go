@@ -26,10 +26,20 @@ func (x *explorer) comparison(t *table, column string) *kind {
 func (x *explorer) filtered(t *table, list *field) {
 	x.everything(t, list)
 	for _, r := range x.world.probes(t.name) {
+		varied := false
 		for _, column := range sortedColumns(r) {
-			if compare := x.comparison(t, column); compare != nil && r[column] != nil {
-				x.compared(t, list, column, conditions(compare, r[column]), x.world.telling(t.name, column, r[column]))
+			compare := x.comparison(t, column)
+			if compare == nil || r[column] == nil {
+				continue
 			}
+			c := comparing{explorer: x, table: t, list: list, column: column, telling: x.world.telling(t.name, column, r[column])}
+			found := conditions(compare, r[column])
+			if varied || !c.telling || !isTextValue(r[column]) {
+				c.try(found[0], map[string]any{column: found[0].exp})
+				continue
+			}
+			varied = true
+			c.all(found)
 		}
 	}
 	x.beside(t, list, t, nil)
@@ -39,16 +49,25 @@ func (x *explorer) filtered(t *table, list *field) {
 func (x *explorer) everything(t *table, list *field) {
 	always := []map[string]any{{}, {"_or": []any{map[string]any{}, map[string]any{"_not": map[string]any{}}}}, {"_not": map[string]any{"_or": []any{}}}}
 	for _, column := range t.columns {
-		if x.comparison(t, column.Name) != nil {
+		if compare := x.comparison(t, column.Name); compare != nil {
 			always = append(always, map[string]any{"_or": []any{
-				map[string]any{column.Name: map[string]any{"_is_null": true}}, map[string]any{column.Name: map[string]any{"_is_null": false}},
+				map[string]any{column.Name: isNull(compare, true)}, map[string]any{column.Name: isNull(compare, false)},
 			}})
+			break
 		}
 	}
 	for _, where := range always {
 		args := with(list, map[string]any{"where": where}, map[string]any{"limit": page})
 		x.try(attempt{kind: Where, field: list.Name, theirs: query(list, args, t.selection())})
 	}
+}
+
+// isNull compares with null, under the name of the naming convention.
+func isNull(compare *kind, null bool) map[string]any {
+	if compare.input("_isNull") != nil {
+		return map[string]any{"_isNull": null}
+	}
+	return map[string]any{"_is_null": null}
 }
 
 // condition is a comparison; exact ones are met by rows with that value alone.
@@ -80,25 +99,33 @@ func conditions(compare *kind, value any) []condition {
 	return list
 }
 
-// compared tries the conditions on a column as they are, negated twice, and beside one
-// that is never true.
-func (x *explorer) compared(t *table, list *field, column string, conditions []condition, telling bool) {
-	for i, c := range conditions {
-		if !telling && i > 0 && c.exact {
-			continue // what any tenant may hold tells nothing by being found
-		}
-		where := map[string]any{column: c.exp}
-		forms := []map[string]any{where}
-		if i == 0 && telling {
-			forms = append(forms, map[string]any{"_not": map[string]any{"_not": where}},
-				map[string]any{"_or": []any{where, map[string]any{"_not": map[string]any{}}}},
-				map[string]any{"_and": []any{where, map[string]any{}}})
-		}
-		for _, form := range forms {
-			args := with(list, map[string]any{"where": form}, map[string]any{"limit": page})
-			x.try(attempt{kind: Where, field: list.Name, barren: telling && c.exact, theirs: query(list, args, t.selection())})
+// comparing asks a list for rows by one column. A permission's filter is added whatever the
+// operator, so values are tried in every column, and operators in one of each row.
+type comparing struct {
+	*explorer
+	table   *table
+	list    *field
+	column  string
+	telling bool // the value names rows of the other tenant alone
+}
+
+// all tries every condition, and the first one negated twice and beside others.
+func (c comparing) all(conditions []condition) {
+	for i, one := range conditions {
+		where := map[string]any{c.column: one.exp}
+		c.try(one, where)
+		if i == 0 {
+			c.try(one, map[string]any{"_not": map[string]any{"_not": where}})
+			c.try(one, map[string]any{"_or": []any{where, map[string]any{"_not": map[string]any{}}}})
+			c.try(one, map[string]any{"_and": []any{where, map[string]any{}}})
 		}
 	}
+}
+
+// try asks for the rows that meet the condition in the form it is given.
+func (c comparing) try(one condition, form map[string]any) {
+	args := with(c.list, map[string]any{"where": form}, map[string]any{"limit": page})
+	c.explorer.try(attempt{kind: Where, field: c.list.Name, barren: c.telling && one.exact, theirs: query(c.list, args, c.table.selection())})
 }
 
 // beside asks for rows by the other's values in rows that relationships lead to.
@@ -136,6 +163,9 @@ func (x *explorer) through(t *table, list *field, path []string, inner map[strin
 		return
 	}
 	name := path[0] + "_aggregate"
+	if x.schema.types[t.boolExp].input(name) == nil {
+		name = path[0] + "Aggregate"
+	}
 	in := x.schema.types[t.boolExp].input(name)
 	if in == nil || x.schema.types[in.Type.base().Name].input("count") == nil {
 		return

@@ -18,7 +18,7 @@ func (x *explorer) writes() {
 			x.skip(Function, f.Name, "a function that changes rows: what it does with its arguments cannot be taken back")
 		}
 	}
-	x.actionsOf(true)
+	x.actionMutations()
 }
 
 // victim is the planted row of the other tenant in a table, for an attempt to aim at.
@@ -50,21 +50,24 @@ func offered(k *kind) []string {
 	return names
 }
 
-// values are what a row of the other tenant holds in a column, its tenant's own session
-// variable where the row does not tell.
-func (x *explorer) values(victim row, column string) (any, bool) {
-	if value, ok := victim[column]; ok && value != nil {
-		return value, true
+// foreign is what of an input object a row of the other tenant holds, and could point at
+// that row or clash with it. Where the row does not tell, its tenant's session does.
+func (x *explorer) foreign(name string, offers *kind, victim row) row {
+	found := row{}
+	for _, column := range offered(offers) {
+		value := victim[column]
+		if named, ok := x.world.theirs.named(column); ok && value == nil {
+			value = typed(named, offers.input(column).Type)
+		}
+		if value != nil && x.pointsOrNames(name, column, value) {
+			found[column] = value
+		}
 	}
-	value, ok := x.world.theirs.named(column)
-	if mine, _ := x.claims.of(column); !ok || mine == value {
-		return nil, false
-	}
-	return value, true
+	return found
 }
 
 // pointsOrNames reports whether a value of the other's could point at its row or clash with it.
-func (x *explorer) pointsOrNames(t *table, column string, value any) bool {
+func (x *explorer) pointsOrNames(name, column string, value any) bool {
 	own, isOwn := x.claims.of(column)
 	switch {
 	case isOwn:
@@ -72,7 +75,7 @@ func (x *explorer) pointsOrNames(t *table, column string, value any) bool {
 	case identifying(value):
 		return true
 	}
-	twin := x.world.twin(t.name, row{column: value})
+	twin := x.world.twin(name, row{column: value})
 	return twin[column] != value
 }
 
@@ -87,17 +90,13 @@ func (x *explorer) inserts(t *table) {
 	if victim == nil || own == nil {
 		return
 	}
-	columns := offered(x.schema.types[insertInput(f)])
-	foreign := row{}
-	for _, column := range columns {
-		if value, ok := x.values(victim.row, column); ok && x.pointsOrNames(t, column, value) {
-			foreign[column] = value
-		}
-	}
+	offers := x.schema.types[insertInput(f)]
+	columns, foreign := offered(offers), x.foreign(t.name, offers, victim.row)
+	copies := copying{explorer: x, table: t, own: own, columns: columns}
 	for _, set := range x.sets(t, foreign) {
-		x.insertWith(Insert, t, own, columns, set, nil)
+		copies.with(Insert, set, nil)
 	}
-	x.upserts(t, own, columns, foreign)
+	copies.upserts(foreign)
 	x.nestedInserts(t, own, columns)
 }
 
@@ -124,16 +123,26 @@ func (x *explorer) sets(t *table, foreign row) []row {
 	return list
 }
 
-// insertWith tries an insert of a copy of the own row with some of the other's values,
-// beside the same with nobody's.
-func (x *explorer) insertWith(kind Kind, t *table, own *plant, columns []string, set row, conflict map[string]any) {
-	twin := x.twinOf(t.name, set)
-	theirs, control := x.object(own, columns, set), x.object(own, columns, twin)
-	f := t.insertField()
-	second := x.inserting(t, control, conflict)
-	x.try(attempt{
-		kind: kind, field: f.Name, theirs: x.inserting(t, theirs, conflict), control: &second, echoes: true,
-		change: &change{tables: []string{t.name}, made: []placed{{t.name, theirs, fresh(own, theirs, set)}}, control: []placed{{t.name, control, fresh(own, control, set)}}},
+// copying is the insert of copies of an own row into its table.
+type copying struct {
+	*explorer
+	table   *table
+	own     *plant
+	columns []string // those offered
+}
+
+// with tries a copy that has some of the other's values, beside the same with nobody's.
+func (c copying) with(kind Kind, set row, conflict map[string]any) {
+	twin := c.twinOf(c.table.name, set)
+	theirs, control := c.object(c.own, c.columns, set), c.object(c.own, c.columns, twin)
+	second := c.inserting(c.table, control, conflict)
+	c.try(attempt{
+		kind: kind, field: c.table.insertField().Name, theirs: c.inserting(c.table, theirs, conflict), control: &second, echoes: true,
+		change: &change{
+			tables:  []string{c.table.name},
+			made:    []placed{{table: c.table.name, row: theirs, fresh: fresh(c.own, theirs, set), answered: true}},
+			control: []placed{{table: c.table.name, row: control, fresh: fresh(c.own, control, set), answered: true}},
+		},
 	})
 }
 
@@ -169,23 +178,17 @@ func fresh(of *plant, object, set row) row {
 }
 
 // upserts tries to write over the other's row, on every constraint there is.
-func (x *explorer) upserts(t *table, own *plant, columns []string, foreign row) {
-	f := t.insertField()
+func (c copying) upserts(foreign row) {
+	f := c.table.insertField()
 	name := conflictArgument(f)
 	if name == "" || len(foreign) == 0 {
 		return
 	}
-	k := x.schema.types[f.arg(name).Type.base().Name]
-	constraints, updates := x.enum(k, "constraint"), x.enum(k, "update_columns", "updateColumns")
+	k := c.schema.types[f.arg(name).Type.base().Name]
+	constraints, updates := c.enum(k, "constraint"), c.enum(k, updateColumns(k))
 	for _, constraint := range constraints {
 		for _, list := range [][]any{updates, {}} {
-			conflict := map[string]any{"constraint": constraint}
-			if k.input("update_columns") != nil {
-				conflict["update_columns"] = list
-			} else {
-				conflict["updateColumns"] = list
-			}
-			x.insertWith(Upsert, t, own, columns, foreign, conflict)
+			c.with(Upsert, foreign, map[string]any{"constraint": constraint, updateColumns(k): list})
 			if len(updates) == 0 {
 				break
 			}
@@ -193,15 +196,21 @@ func (x *explorer) upserts(t *table, own *plant, columns []string, foreign row) 
 	}
 }
 
+// updateColumns is what the columns to update on a conflict are called.
+func updateColumns(k *kind) string {
+	if k.input("update_columns") != nil {
+		return "update_columns"
+	}
+	return "updateColumns"
+}
+
 // enum lists the values of an input's enum, placeholders left out.
-func (x *explorer) enum(k *kind, names ...string) []any {
+func (x *explorer) enum(k *kind, name string) []any {
 	var list []any
-	for _, name := range names {
-		if in := k.input(name); in != nil {
-			for _, value := range x.schema.types[in.Type.base().Name].Values {
-				if value.Name[0] != '_' {
-					list = append(list, value.Name)
-				}
+	if in := k.input(name); in != nil {
+		for _, value := range x.schema.types[in.Type.base().Name].Values {
+			if value.Name[0] != '_' {
+				list = append(list, value.Name)
 			}
 		}
 	}
