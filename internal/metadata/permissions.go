@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,10 +18,12 @@ type field struct {
 	value any
 }
 
-// permissionLists are a table's four lists of permissions in the order and form in which
-// they are written; an empty list has a nil value.
-func (t Table) permissionLists() []field {
+// lists are a table's relationships and permissions in the order and form in which they
+// are written; an empty list has a nil value.
+func (t Table) lists() []field {
 	return []field{
+		{"object_relationships", related(t.ObjectRelationships)},
+		{"array_relationships", related(t.ArrayRelationships)},
 		{"insert_permissions", written(t.InsertPermissions, func(p Insert) []field {
 			return []field{{"check", p.Check.plain()}, {"set", presets(p.Set)}, {"columns", p.Columns.plain()}}
 		})},
@@ -35,6 +38,50 @@ func (t Table) permissionLists() []field {
 		})},
 	}
 }
+
+func related(relationships []Relationship) any {
+	if len(relationships) == 0 {
+		return nil
+	}
+	list := make([]any, len(relationships))
+	for i, r := range relationships {
+		using := []field{}
+		if on := r.Using.ForeignKeyConstraintOn; on != nil {
+			using = append(using, field{"foreign_key_constraint_on", on.plain()})
+		}
+		if manual := r.Using.Manual; manual != nil {
+			mapping := map[string]any{}
+			for own, theirs := range manual.ColumnMapping {
+				mapping[own] = theirs
+			}
+			remote := []field{{"remote_table", tableFields(manual.RemoteTable)}, {"column_mapping", mapping}}
+			if manual.InsertionOrder != "" {
+				remote = append(remote, field{"insertion_order", manual.InsertionOrder})
+			}
+			using = append(using, field{"manual_configuration", remote})
+		}
+		list[i] = []field{{"name", r.Name}, {"using", using}}
+		if r.Comment != "" {
+			list[i] = append(list[i].([]field), field{"comment", r.Comment})
+		}
+	}
+	return list
+}
+
+// plain is the foreign key as metadata writes it: a column, a list of them, or both with
+// the table that has them.
+func (f ForeignKeyOn) plain() any {
+	columns := Columns{Names: f.Columns}.plain()
+	switch {
+	case f.Table != nil:
+		return []field{{"columns", columns}, {"table", tableFields(*f.Table)}}
+	case len(f.Columns) == 1:
+		return f.Columns[0]
+	}
+	return columns
+}
+
+func tableFields(t TableName) []field { return []field{{"schema", t.Schema}, {"name", t.Name}} }
 
 func written[T any](permissions []Permission[T], fields func(T) []field) any {
 	if len(permissions) == 0 {
@@ -80,13 +127,13 @@ func presets(set map[string]any) any {
 	return set
 }
 
-// Fragment is a metadata document that holds these tables alone, with their names and
-// permissions, to be merged into another.
+// Fragment is a metadata document that holds these tables alone, with their names,
+// relationships and permissions, to be merged into another.
 func Fragment(tables []Table) (json.RawMessage, error) {
 	entries := []any{}
 	for _, t := range tables {
 		entry := map[string]any{"table": map[string]any{"schema": t.Table.Schema, "name": t.Table.Name}}
-		for _, list := range t.permissionLists() {
+		for _, list := range t.lists() {
 			if list.value != nil {
 				entry[list.key] = plainFields(list.value)
 			}
@@ -117,16 +164,15 @@ func plainFields(value any) any {
 }
 
 // WritePermissions returns the file of a table with the table's permissions in the place
-// of those it holds; the rest of the file, comments included, stays. An empty file becomes
-// one that tracks the table.
+// of those it holds, and its relationships where it has any; the rest of the file, comments
+// included, stays. An empty file becomes one that tracks the table.
 func WritePermissions(file []byte, t Table) ([]byte, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(file, &document); err != nil {
 		return nil, fmt.Errorf("the file of %s.%s cannot be read: %w", t.Table.Schema, t.Table.Name, err)
 	}
 	if document.Kind == 0 {
-		name := []field{{"schema", t.Table.Schema}, {"name", t.Table.Name}}
-		document = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{node([]field{{"table", name}})}}
+		document = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{node([]field{{"table", tableFields(t.Table)}})}}
 	}
 	root := document.Content[0]
 	if root.Kind != yaml.MappingNode {
@@ -138,8 +184,12 @@ func WritePermissions(file []byte, t Table) ([]byte, error) {
 	if err := root.Decode(&holds); err != nil || holds.Table != t.Table {
 		return nil, fmt.Errorf("the file of %s.%s holds another table, %s.%s: rename one of the files", t.Table.Schema, t.Table.Name, holds.Table.Schema, holds.Table.Name)
 	}
-	for _, list := range t.permissionLists() {
-		if err := lost(root, list.key); err != nil {
+	for _, list := range t.lists() {
+		permissions := strings.HasSuffix(list.key, "_permissions")
+		if !permissions && list.value == nil {
+			continue
+		}
+		if err := lost(root, list.key); permissions && err != nil {
 			return nil, err
 		}
 		setKey(root, list)
