@@ -98,34 +98,18 @@ var (
 func (p *planner) references(name Name) []string {
 	var again []string
 	for _, f := range p.shapes[name].foreign {
-		from, fromWalled := p.walled(f.from())
-		to, toWalled := p.walled(f.to())
-		switch {
-		case f.to() == tenantsTable && !slices.Equal(f.Columns, []string{from.TenantColumn()}):
-			p.note(name, "refers to a tenant beside its own by %s: whoever writes it learns which ids are tenants", f.Name)
-			continue
-		case f.to() == tenantsTable || f.to() == name && f.from() != name && p.new(f.from()) && fromWalled:
-			continue // the tenant itself; or told with the table that refers
-		case f.from() == name && f.to() == usersTable:
-			p.note(name, "refers to people by %s: auth.users (id) is shared by all tenants; reference tenants.tenant_members (tenant_id, user_id) to keep to members", f.Name)
-			continue
-		case f.from() == name && len(to.Global) > 0 && !p.new(f.to()):
-			p.note(name, "refers to %s by %s, whose key holds across tenants: a row may point to another tenant's", f.to(), f.Name)
-			continue
-		case f.from() == name && !toWalled:
-			continue // what is the same for all tenants
-		case slices.Contains(f.Columns, from.TenantColumn()) && fromWalled:
-			continue
-		case fromWalled && slices.Contains(f.Refers, to.TenantColumn()):
-			p.fail(f.from(), "refers to %s by %s with another column in the place of the tenant's: make it by %s", f.to(), f.Name, from.TenantColumn())
-			continue
-		case f.to() == name && !fromWalled:
-			p.fail(f.from(), "refers to %s by %s and has no wall: protect both at once", name, f.Name)
+		stays, note := p.stays(name, f)
+		if note != "" {
+			p.note(name, "%s", note)
+		}
+		if stays {
 			continue
 		}
-		definition, fault := f.composite(from.TenantColumn(), to.TenantColumn())
+		from, _ := p.walled(f.from())
+		to, _ := p.walled(f.to())
+		definition, fault := p.composite(f, from.TenantColumn(), to.TenantColumn())
 		if fault != "" {
-			p.fail(name, "%s", fault)
+			p.fail(f.from(), "%s", fault)
 			continue
 		}
 		table := f.from().Quoted()
@@ -134,6 +118,37 @@ func (p *planner) references(name Name) []string {
 		p.out.widened = append(p.out.widened, widened{f, from.TenantColumn()})
 	}
 	return again
+}
+
+// stays reports whether a reference is left as it is, and what a person is to know of it.
+func (p *planner) stays(name Name, f foreignKey) (stays bool, note string) {
+	from, fromWalled := p.walled(f.from())
+	to, toWalled := p.walled(f.to())
+	own := f.from() == name
+	switch {
+	case f.to() == tenantsTable && !slices.Equal(f.Columns, []string{from.TenantColumn()}):
+		return true, fmt.Sprintf("refers to a tenant beside its own by %s: whoever writes it learns which ids are tenants", f.Name)
+	case f.to() == tenantsTable, fromWalled && slices.Contains(f.Columns, from.TenantColumn()):
+		return true, ""
+	case own && f.to() == usersTable:
+		return true, fmt.Sprintf("refers to people by %s: auth.users (id) is shared by all tenants; reference tenants.tenant_members (tenant_id, user_id) to keep to members", f.Name)
+	case own && len(to.Global) > 0 && !slices.Contains(f.Refers, to.TenantColumn()) && !p.new(f.to()):
+		return true, fmt.Sprintf("refers to %s by %s, whose key holds across tenants: a row may point to another tenant's", f.to(), f.Name)
+	case own && !toWalled: // to what is the same for all tenants
+		return true, ""
+	}
+	return !own && fromWalled && p.new(f.from()), "" // that is told with the table that refers
+}
+
+// composite is the reference with the tenant columns in it; or why there can be none.
+func (p *planner) composite(f foreignKey, own, theirs string) (definition, fault string) {
+	if _, walled := p.walled(f.from()); !walled {
+		return "", fmt.Sprintf("refers to %s by %s and has no wall: protect both at once", f.to(), f.Name)
+	}
+	if slices.Contains(f.Refers, theirs) {
+		return "", fmt.Sprintf("refers to %s by %s with another column in the place of the tenant's: make it by %s", f.to(), f.Name, own)
+	}
+	return f.composite(own, theirs)
 }
 
 // walled finds a table of this plan or of the list that has a wall by its tenant column.
