@@ -136,6 +136,7 @@ func (b *Bouncer) awaitReady(ctx context.Context, direct string) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
+		listened := b.process.listening() // before we tried: it may have begun to since
 		conn, err := pgx.Connect(ctx, address)
 		if err == nil {
 			err = errors.Join(conn.Ping(ctx), conn.Close(ctx))
@@ -143,7 +144,7 @@ func (b *Bouncer) awaitReady(ctx context.Context, direct string) error {
 		if err == nil {
 			return nil
 		}
-		if b.process.listening() {
+		if listened {
 			return fmt.Errorf("it passes no client on: %w", err)
 		}
 		select {
