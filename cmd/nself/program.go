@@ -117,7 +117,7 @@ func (p *program) exit(err error) int {
 	}
 	code, reason := p.explain(err)
 	if reason != "" {
-		say(p.stderr, "nself: "+clean(reason))
+		say(p.stderr, "nself: "+clean(strings.ReplaceAll(reason, "\n", "; ")))
 	}
 	return code
 }

@@ -50,7 +50,9 @@ that refer to one another are named together.
 
 Without --write or --apply it prints the files it would write and changes nothing.
 What a table is to allow is declared in tenant_tables.yaml of the project directory:
-change it there and protect the table again.
+change it there and protect the table again. Of a table that is protected already the
+migration holds the wall alone, for its columns and keys are there: to have the whole
+migration for other databases, --write it the first time.
 
 --check compares the list with the database of DATABASE_URL and with Hasura's metadata
 (of --dir, else of HASURA_GRAPHQL_ENDPOINT), tells every difference, and exits with 1

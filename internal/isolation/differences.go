@@ -43,7 +43,7 @@ func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metad
 		return nil, err
 	}
 	found = append(found, registered...)
-	context, err := contextDifferences(ctx, db)
+	context, err := ContextDifferences(ctx, db)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,10 @@ func TestADatabaseThatLeavesTheListIsTold(t *testing.T) {
 		{"ALTER FUNCTION tenants.active_tenant_id() RESET ALL", "a function tenants.active_tenant_id() that is not the migrations'"},
 		{"ALTER FUNCTION tenants.current_session() OWNER TO nself_app", "a function tenants.current_session() that is not the migrations'"},
 		{"CREATE TABLE public.likes (t uuid, key text, FOREIGN KEY (t, key) REFERENCES tenants.tenant_settings)", "public.likes has, and the list has not: rows of tenants, as it seems"},
+		{"GRANT INSERT ON nself.tenant_tables TO nself_app", "nself.tenant_tables has, and the list has not: nself_app may insert"},
+		{"GRANT EXECUTE ON FUNCTION nself.forget_tenant_table(text) TO nself_app", "a function nself.forget_tenant_table(text) that is not the migrations'"},
+		{"CREATE TABLE public.kid () INHERITS (tenants.tenant_settings)", settings + " has, and the list has not: the child public.kid by inheritance"},
+		{"CREATE UNIQUE INDEX pair ON tenants.tenant_settings (tenant_id, value); ALTER TABLE tenants.tenant_settings ADD other uuid; ALTER TABLE tenants.tenant_settings ADD CONSTRAINT evil FOREIGN KEY (other, key) REFERENCES tenants.tenant_settings (tenant_id, key)", "the reference evil may lead to another tenant"},
 		{"CREATE TABLE public.orders (tenant_id uuid)", "public.orders has, and the list has not: rows of tenants, as it seems"},
 		{"CREATE TABLE public.orders (customer uuid REFERENCES tenants.tenants)", "public.orders has, and the list has not: rows of tenants, as it seems"},
 		{"CREATE TABLE public.orders (id int); ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY", "public.orders has, and the list has not: rows of tenants, as it seems"},
@@ -137,7 +141,7 @@ func TestAPartitionThatLeavesItsTablesWallIsTold(t *testing.T) {
 	list := ours(t).Union(plan.Tables)
 	agrees(t, super, list)
 	execute(t, super, `CREATE TABLE shop.later PARTITION OF shop.sales FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
-		GRANT SELECT ON shop.later TO nself_app; CREATE UNIQUE INDEX once ON shop.later (id)`)
+		GRANT SELECT ON shop.later TO nself_app; GRANT UPDATE (at) ON shop.later TO nself_app; CREATE POLICY open ON shop.later USING (true); CREATE UNIQUE INDEX once ON shop.later (id)`)
 	found, err := list.Differences(t.Context(), super, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +151,7 @@ func TestAPartitionThatLeavesItsTablesWallIsTold(t *testing.T) {
 		told.WriteString(d.String() + "\n")
 	}
 	for _, want := range []string{"its partition shop.later has no row-level security", "its partition shop.later is owned by postgres",
-		"nself_app may select its partition shop.later", "its partition shop.later has the key shop.once across tenants"} {
+		"nself_app may select its partition shop.later", "its partition shop.later has the key shop.once across tenants", "its partition shop.later has the policy open", "nself_app may update the column at of its partition shop.later"} {
 		if !strings.Contains(told.String(), want) {
 			t.Errorf("%q is not told in:\n%s", want, told.String())
 		}

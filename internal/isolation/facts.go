@@ -3,6 +3,7 @@ package isolation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ const catalogFactsAllTenantsSQL = `
 	    WHERE i.indisunique AND r.attnum IS NOT NULL AND NOT (r.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))
 	  UNION ALL SELECT r.oid, 'the exclusion ' || k.conname || ' holds across tenants'
 	    FROM relation r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
-	    WHERE k.contype = 'x' AND r.attnum IS NOT NULL AND pg_get_constraintdef(k.oid) NOT LIKE format('%%%I WITH =%%', r.tenant_column)
+	    WHERE k.contype = 'x' AND r.attnum IS NOT NULL AND pg_get_constraintdef(k.oid) !~ ('[( ]' || quote_ident(r.tenant_column) || ' WITH =[,)]')
 	  UNION ALL SELECT r.oid, r.tenant_column || ' is by default ' || pg_get_expr(d.adbin, d.adrelid)
 	    FROM relation r JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum = r.attnum
 	    WHERE pg_get_expr(d.adbin, d.adrelid) NOT IN ('tenants.current_tenant_id()', 'gen_random_uuid()')
@@ -133,6 +134,23 @@ const catalogFactsAllTenantsSQL = `
 	      AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
 	    JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S', aclexplode(q.relacl) AS g
 	    WHERE g.grantee <> q.relowner AND g.privilege_type <> 'USAGE'
+	  UNION ALL SELECT r.oid, 'the reference ' || k.conname || ' may lead to another tenant'
+	    FROM relation r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid AND k.contype = 'f' AND k.conparentid = 0
+	    JOIN unnest(@schemas::text[], @tables::text[], @columns::text[], @owned::boolean[]) AS o (schema, name, tenant_column, owned)
+	      ON o.owned AND k.confrelid = to_regclass(format('%I.%I', o.schema, o.name)) AND k.confrelid <> to_regclass('tenants.tenants')
+	    JOIN pg_catalog.pg_attribute ta ON ta.attrelid = k.confrelid AND ta.attname = o.tenant_column
+	    WHERE r.attnum IS NOT NULL
+	      AND NOT EXISTS (SELECT FROM unnest(k.conkey, k.confkey) AS pair (own, theirs) WHERE pair.own = r.attnum AND pair.theirs = ta.attnum)
+	      AND NOT EXISTS (SELECT FROM unnest(@global::text[]) AS g (name) WHERE g.name = (SELECT x.relname FROM pg_catalog.pg_class x WHERE x.oid = k.conindid))
+	  UNION ALL SELECT r.oid, 'the child ' || h.inhrelid::regclass || ' by inheritance'
+	    FROM relation r JOIN pg_catalog.pg_inherits h ON h.inhparent = r.oid JOIN pg_catalog.pg_class p ON p.oid = r.oid AND p.relkind = 'r'
+	  UNION ALL SELECT r.oid, 'its partition ' || p.oid::regclass || ' has the policy ' || y.polname
+	    FROM relation r CROSS JOIN LATERAL pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	    JOIN pg_catalog.pg_policy y ON y.polrelid = p.oid WHERE p.oid <> r.oid
+	  UNION ALL SELECT r.oid, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END || ' may ' || lower(g.privilege_type)
+	      || ' the column ' || a.attname || ' of its partition ' || p.oid::regclass
+	    FROM relation r CROSS JOIN LATERAL pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+	    JOIN pg_catalog.pg_attribute a ON a.attrelid = p.oid, aclexplode(a.attacl) AS g WHERE p.oid <> r.oid AND g.grantee <> p.relowner
 	  UNION ALL SELECT r.oid, 'its partition ' || p.oid::regclass || ' has the key ' || i.indexrelid::regclass || ' across tenants'
 	    FROM relation r CROSS JOIN LATERAL pg_partition_tree(r.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
 	    JOIN pg_catalog.pg_index i ON i.indrelid = p.oid AND (i.indisunique OR i.indisexclusion)
@@ -163,13 +181,15 @@ type catalogFact struct {
 func (l List) catalogFacts(ctx context.Context, db pg.DB) (map[Name][]string, error) {
 	var schemas, tables, columns []string
 	var owned []bool
+	global := []string{}
 	for _, t := range l {
 		schemas, tables, columns = append(schemas, t.Name.Schema), append(tables, t.Name.Name), append(columns, t.TenantColumn())
+		global = slices.AppendSeq(global, maps.Keys(t.Global))
 		owned = append(owned, t.Walled() && t.Rows != OfMembers)
 	}
 	var found []catalogFact
 	err := plainly(ctx, db, func(tx pgx.Tx) (err error) {
-		found, err = pg.All[catalogFact](ctx, tx, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns, "owned": owned})
+		found, err = pg.All[catalogFact](ctx, tx, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns, "owned": owned, "global": global})
 		return err
 	})
 	if err != nil {

@@ -114,6 +114,9 @@ func (p Protection) tableFile(dir string, t Table) (File, metadata.Table, error)
 			return nil, err
 		}
 		there := entry.Table != metadata.TableName{}
+		for _, extra := range extras(entry) {
+			return nil, fmt.Errorf("%s, which the list cannot declare: take it out first", extra)
+		}
 		var moved bool
 		entry, moved = p.rewire(entry)
 		entry = t.Tracked(entry)
@@ -133,6 +136,9 @@ func include(file []byte, entries []metadata.Table) ([]byte, error) {
 		return nil, err
 	}
 	for _, entry := range entries {
+		if slices.ContainsFunc(listed, func(item any) bool { return inline(item, entry.Table) }) {
+			return nil, fmt.Errorf("%s stands in this file itself: move it to %s and include that", Name(entry.Table), fileOf(Name(entry.Table)))
+		}
 		if slices.ContainsFunc(listed, func(item any) bool { return includes(item, fileOf(Name(entry.Table))) }) {
 			continue
 		}
@@ -143,6 +149,13 @@ func include(file []byte, entries []metadata.Table) ([]byte, error) {
 		file = append(file, fmt.Sprintf("- \"!include %s\"\n", fileOf(Name(entry.Table)))...)
 	}
 	return file, nil
+}
+
+// inline reports whether an item of the list is the table itself.
+func inline(item any, table metadata.TableName) bool {
+	entry, _ := item.(map[string]any)
+	named, _ := entry["table"].(map[string]any)
+	return named["schema"] == table.Schema && named["name"] == table.Name
 }
 
 // includes reports whether an item of the list, a quoted "!include file" or the tag, is of

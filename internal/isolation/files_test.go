@@ -80,7 +80,7 @@ func TestWriteRefusesToLoseWhatTheListCannotSay(t *testing.T) {
 	if err := os.WriteFile(path, []byte(limited), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := plan.Files(dir, time.Now()); err == nil || !strings.Contains(err.Error(), "select_permissions of tenant_owner holds limit, which would be lost") {
+	if _, err := plan.Files(dir, time.Now()); err == nil || !strings.Contains(err.Error(), "tenant_owner may select up to 7 rows, which the list cannot declare") {
 		t.Errorf("got %v", err)
 	}
 }

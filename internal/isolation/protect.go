@@ -110,7 +110,10 @@ func (p *planner) read(ctx context.Context, db pg.DB, name Name) error {
 		p.fail(name, "is declared with the column %s, which it has not", column)
 	}
 	p.shapes[name], p.chosen[name] = s, table
-	if p.new(name) {
+	switch {
+	case !table.Walled() && s.Names:
+		p.fail(name, "is declared shared, and its rows name a tenant: everybody would read all of them")
+	case p.new(name) && table.Walled():
 		return p.fits(ctx, db, name, s)
 	}
 	return nil
@@ -121,7 +124,20 @@ func (p *planner) read(ctx context.Context, db pg.DB, name Name) error {
 func (p *planner) new(name Name) bool {
 	t, known := p.registered.Find(name)
 	s := p.shapes[name]
-	return !known || s != nil && t.Walled() && t.Outlives == "" && name != tenantsTable && !s.ofTenants(name, t.TenantColumn())
+	if !known {
+		return s == nil || !s.stands(p.chosen[name])
+	}
+	return s != nil && t.Walled() && t.Outlives == "" && name != tenantsTable && !s.ofTenants(name, t.TenantColumn())
+}
+
+// stands reports whether the table has the wall already, as one that was renamed has.
+func (s *shape) stands(t Table) bool {
+	var policies []string
+	for _, p := range t.AllPolicies() {
+		policies = append(policies, p.Name)
+	}
+	slices.Sort(policies)
+	return t.Walled() && s.Forced && s.ofTenants(t.Name, t.TenantColumn()) && slices.Equal(policies, s.Policies)
 }
 
 // ofTenants reports whether the tenant column refers to the tenants.
@@ -166,6 +182,9 @@ func (p *planner) fits(ctx context.Context, db pg.DB, name Name, s *shape) error
 		p.fail(name, "has a tenant column of type %s: it must be uuid", *s.TenantType)
 	case len(s.Policies) > 0:
 		p.fail(name, "has policies of its own (%s): drop them, they would admit rows beside the wall", strings.Join(s.Policies, ", "))
+	}
+	if len(s.Triggers) > 0 {
+		p.note(name, "has triggers of yours (%s): see that none writes its rows where other tenants read, and that none is needed to read past the wall", strings.Join(s.Triggers, ", "))
 	}
 	for _, passing := range s.Passing {
 		p.fail(name, "has %s: it would read or write past the wall, as its owner", passing)
@@ -251,6 +270,9 @@ func (p Protection) Metadata(tracked *metadata.Metadata) ([]metadata.Table, erro
 				entries = append(entries, t.Tracked(metadata.Table{}))
 			}
 			continue
+		}
+		if tracked.Tables[at].IsEnum {
+			faults = append(faults, fmt.Errorf("%s: in Hasura it is an enum table, which is the same for all tenants: declare it as rows: shared", t.Name))
 		}
 		for _, extra := range extras(tracked.Tables[at]) {
 			faults = append(faults, fmt.Errorf("%s: in Hasura %s, which the list cannot declare: take it out of the metadata first", t.Name, extra))

@@ -30,13 +30,18 @@ func TestProtectRefusesWhatWouldPassTheWall(t *testing.T) {
 			"shop.a", "has the partition shop.a1 with the key once of its own across tenants"},
 		"a reference by another column": {`CREATE TABLE shop.a (t uuid, u uuid, FOREIGN KEY (t, u) REFERENCES tenants.tenant_members)`,
 			"shop.a", "refers to tenants.tenant_members by a_t_u_fkey with another column in the place of the tenant's"},
+		"a reference that clears the tenant": {`CREATE TABLE shop.p (tenant_id uuid, id int, PRIMARY KEY (tenant_id, id));
+			CREATE TABLE shop.a (tenant_id uuid, p_id int, FOREIGN KEY (tenant_id, p_id) REFERENCES shop.p ON DELETE SET NULL)`,
+			"shop.a shop.p", "shop.a has the reference a_tenant_id_p_id_fkey, which would clear the tenant column"},
+		"an exclusion by a longer name": {`CREATE EXTENSION btree_gist; CREATE TABLE shop.a (tenant_id uuid, parent_tenant_id uuid, EXCLUDE USING gist (parent_tenant_id WITH =))`,
+			"shop.a", "has the exclusion constraint a_parent_tenant_id_excl across tenants"},
 		"the machinery": {``, "nself.inbox", "nself.inbox is not yours"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			super := pgtest.Database(t).Superuser(t)
 			execute(t, super, "CREATE SCHEMA shop; "+test.schema)
-			_, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t), Names: names(t, test.table), Column: "tenant_id"})
+			_, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t), Names: names(t, strings.Fields(test.table)...), Column: "tenant_id"})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -183,6 +188,16 @@ func TestRelationshipsFollowAReferenceThatBecomesComposite(t *testing.T) {
 			t.Errorf("%s goes by %s", r.Name, got)
 		}
 	}
+	again, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t).Union(plan.Tables), Names: names(t, "shop.a", "shop.b"), Column: "tenant_id"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if later, err := again.Metadata(tracked("user")); err != nil || len(later) != 2 || len(later[0].ArrayRelationships) != 2 || len(later[1].ObjectRelationships) != 1 {
+		t.Errorf("once the database is done they are left behind: %+v, %v", later, err)
+	}
+	if done, err := again.Metadata(&metadata.Metadata{Tables: entries}); err != nil || len(done[0].ArrayRelationships) != 0 || len(done[1].ObjectRelationships) != 0 {
+		t.Errorf("those that follow are written again: %+v, %v", done, err)
+	}
 	fragment, err := metadata.Fragment(entries)
 	if err != nil || !strings.Contains(string(fragment), `"remote_table"`) {
 		t.Errorf("the relationship that did not move is lost: %v\n%s", err, fragment)
@@ -194,6 +209,68 @@ func TestAPermissionOfARoleThatNoTokenCarriesIsRefused(t *testing.T) {
 	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY); CREATE TABLE shop.b (a_id int REFERENCES shop.a)`)
 	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.a", "shop.b"), Column: "tenant_id"})
 	if _, err := plan.Metadata(tracked("anonymous")); err == nil || !strings.Contains(err.Error(), "shop.a: in Hasura anonymous has a permission, and no token carries that role") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestASharedTableNamesNoTenantAndMayHaveRows(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.prices (id int); INSERT INTO shop.prices VALUES (1);
+		CREATE TABLE shop.a (tenant_id uuid); CREATE TABLE shop.b (customer uuid REFERENCES tenants.tenants)`)
+	var list isolation.List
+	for _, name := range names(t, "shop.prices", "shop.a", "shop.b") {
+		list = append(list, isolation.Table{Name: name, Rows: isolation.Shared, Grants: isolation.Grants{"nself_app": {"select"}}})
+	}
+	_, err := isolation.Protect(t.Context(), super, isolation.Request{List: list, Names: names(t, "shop.a", "shop.b"), Column: "tenant_id"})
+	for _, table := range []string{"shop.a", "shop.b"} {
+		if err == nil || !strings.Contains(err.Error(), table+" is declared shared, and its rows name a tenant") {
+			t.Errorf("%s: got %v", table, err)
+		}
+	}
+	protect(t, super, isolation.Request{List: list, Names: names(t, "shop.prices"), Column: "tenant_id"})
+}
+
+// A table that is renamed keeps its wall and its rows, and takes its place in the list.
+func TestARenamedTableTakesItsNewNameInTheList(t *testing.T) {
+	db := pgtest.Database(t)
+	super := db.Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.a (name text)`)
+	protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.a"), Column: "tenant_id"})
+	team := pgtest.NewTeam(t, db.Pool(t, "nself_server"))
+	if err := inside(t, db, team.As("member").Setting(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(context.Background(), `INSERT INTO shop.a (name) VALUES ('x')`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, super, `ALTER TABLE shop.a RENAME TO b`)
+	owner := db.Pool(t, "nself_owner")
+	plan := protect(t, owner, isolation.Request{List: ours(t), Names: names(t, "shop.b"), Column: "tenant_id"})
+	gone, err := isolation.Forget(t.Context(), owner, names(t, "shop.a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, owner, gone.Migration(time.Now().Add(time.Second)).Up)
+	agrees(t, super, ours(t).Union(plan.Tables))
+}
+
+func TestTheTenantsReferenceGetsItsCascade(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.a (tenant_id uuid REFERENCES tenants.tenants ON DELETE SET NULL, at timestamptz);
+		CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := now(); RETURN NEW; END';
+		CREATE TRIGGER touch BEFORE UPDATE ON shop.a FOR EACH ROW EXECUTE FUNCTION shop.touch()`)
+	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.a"), Column: "tenant_id"})
+	agrees(t, super, ours(t).Union(plan.Tables))
+	if !strings.Contains(strings.Join(plan.Notes, "\n"), "shop.a has triggers of yours (touch)") {
+		t.Errorf("notes %q", plan.Notes)
+	}
+}
+
+func TestATableTrackedInTheListOfTablesItselfIsNotWrittenTwice(t *testing.T) {
+	_, plan := protected(t)
+	dir := t.TempDir()
+	project(t, dir, map[string]string{"metadata/databases/default/tables/tables.yaml": "- table: {schema: crm, name: deals}\n"})
+	if _, err := plan.Files(dir, time.Now()); err == nil || !strings.Contains(err.Error(), "crm.deals stands in this file itself: move it to crm_deals.yaml") {
 		t.Errorf("got %v", err)
 	}
 }

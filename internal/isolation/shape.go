@@ -25,6 +25,9 @@ type shape struct {
 	Generated     []string // of them, those that nobody writes
 	Identifying   []string // of them, those of the primary key
 	Policies      []string
+	Forced        bool     // row-level security is enabled and forced
+	Names         bool     // a row names a tenant: it has a tenant_id, or a reference to the tenants
+	Triggers      []string // of the customer's
 	Passing       []string // what reads or writes its rows past the policies: views, rules
 	Grantees      []string // quoted: whoever has a privilege on the table or a column, but the owner
 	Sequences     []string // quoted: of serial columns
@@ -66,6 +69,11 @@ const shapeSQL = `
 	SELECT c.oid AS oid, c.relkind::text AS kind,
 	       c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS inherits,
 	       c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS children,
+	       c.relrowsecurity AND c.relforcerowsecurity AS forced,
+	       EXISTS (SELECT FROM pg_catalog.pg_attribute o WHERE o.attrelid = c.oid AND o.attname = 'tenant_id' AND NOT o.attisdropped)
+	         OR EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confrelid = to_regclass('tenants.tenants')) AS names,
+	       ARRAY(SELECT t.tgname::text FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace h ON h.oid = p.pronamespace
+	             WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND h.nspname NOT IN ('nself', 'hdb_catalog', 'tenants', 'audit') ORDER BY 1) AS triggers,
 	       EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace h ON h.oid = p.pronamespace
 	               WHERE t.tgrelid = c.oid AND h.nspname = 'hdb_catalog') AS for_hasura,
 	       pg_get_userbyid(c.relowner)::text AS owner,
@@ -87,7 +95,7 @@ const shapeSQL = `
 	             FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
 	             WHERE (v.oid = c.oid OR r.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d
 	                    WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid))
-	               AND NOT (v.relkind = 'v' AND coalesce(v.reloptions && ARRAY['security_invoker=true', 'security_invoker=on', 'security_invoker=1'], false))
+	               AND NOT (v.relkind = 'v' AND coalesce((SELECT o.option_value::boolean FROM pg_options_to_table(v.reloptions) AS o WHERE o.option_name = 'security_invoker'), false))
 	             ORDER BY 1) AS passing,
 	       ARRAY(SELECT DISTINCT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END
 	             FROM (SELECT (aclexplode(c.relacl)).grantee
@@ -107,7 +115,7 @@ const keysSQL = `
 	SELECT x.relname::text AS name, coalesce(k.contype::text, '') AS kind,
 	       coalesce(pg_get_constraintdef(k.oid), pg_get_indexdef(i.indexrelid)) AS definition,
 	       coalesce(tenant.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false)
-	         AND (k.contype IS DISTINCT FROM 'x' OR pg_get_constraintdef(k.oid) LIKE format('%%%I WITH =%%', @column::text)) AS has_tenant,
+	         AND (k.contype IS DISTINCT FROM 'x' OR pg_get_constraintdef(k.oid) ~ ('[( ]' || quote_ident(@column::text) || ' WITH =[,)]')) AS has_tenant,
 	       CASE WHEN i.indrelid <> @oid THEN i.indrelid::regclass::text ELSE '' END AS partition,
 	       coalesce(tenant.attnum = i.indkey[0], false) AND i.indisvalid AND i.indpred IS NULL AS led
 	FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid

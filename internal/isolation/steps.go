@@ -19,6 +19,9 @@ func (p *planner) plan() (Protection, error) {
 		p.handover(name)
 	}
 	// A table that is registered has its columns and keys.
+	for _, name := range names {
+		p.composed(name)
+	}
 	joining := slices.DeleteFunc(slices.Clone(names), func(name Name) bool { return !p.new(name) || !p.chosen[name].Walled() })
 	var references []string
 	for _, name := range joining {
@@ -83,7 +86,18 @@ func (p *planner) column(name Name) {
 		p.add(alter + " ALTER COLUMN " + column + " SET DEFAULT " + ownTenant)
 	}
 	p.add(alter + " ALTER COLUMN " + column + " SET NOT NULL")
-	if !s.ofTenants(name, t.TenantColumn()) {
+	cascades := false
+	for _, f := range s.foreign {
+		if f.from() != name || f.to() != tenantsTable || !slices.Equal(f.Columns, []string{t.TenantColumn()}) {
+			continue
+		}
+		if _, _, found := cutOutsideQuotes(f.Definition, " ON DELETE CASCADE"); found {
+			cascades = true
+			continue
+		}
+		p.add(alter + " DROP CONSTRAINT " + Quote(f.Name)) // it comes back with its cascade
+	}
+	if !cascades && t.Outlives == "" {
 		p.add(alter + " ADD FOREIGN KEY (" + column + ") REFERENCES tenants.tenants ON DELETE CASCADE")
 	}
 }
@@ -120,6 +134,19 @@ func (p *planner) references(name Name) []string {
 	return again
 }
 
+// composed remembers the references that are composite already: relationships in Hasura may
+// still go by the columns they had before.
+func (p *planner) composed(name Name) {
+	for _, f := range p.shapes[name].foreign {
+		from, walled := p.walled(f.from())
+		if walled && len(f.Columns) > 1 && f.Columns[0] == from.TenantColumn() {
+			before := f
+			before.Columns = f.Columns[1:]
+			p.out.widened = append(p.out.widened, widened{before, from.TenantColumn()})
+		}
+	}
+}
+
 // stays reports whether a reference is left as it is, and what a person is to know of it.
 func (p *planner) stays(name Name, f foreignKey) (stays bool, note string) {
 	from, fromWalled := p.walled(f.from())
@@ -128,8 +155,10 @@ func (p *planner) stays(name Name, f foreignKey) (stays bool, note string) {
 	switch {
 	case f.to() == tenantsTable && !slices.Equal(f.Columns, []string{from.TenantColumn()}):
 		return true, fmt.Sprintf("refers to a tenant beside its own by %s: whoever writes it learns which ids are tenants", f.Name)
-	case f.to() == tenantsTable, fromWalled && slices.Contains(f.Columns, from.TenantColumn()):
+	case f.to() == tenantsTable:
 		return true, ""
+	case fromWalled && slices.Contains(f.Columns, from.TenantColumn()):
+		return !f.clears(), ""
 	case own && f.to() == usersTable:
 		return true, fmt.Sprintf("refers to people by %s: auth.users (id) is shared by all tenants; reference tenants.tenant_members (tenant_id, user_id) to keep to members", f.Name)
 	case own && len(to.Global) > 0 && !slices.Contains(f.Refers, to.TenantColumn()) && !p.new(f.to()):
@@ -145,10 +174,23 @@ func (p *planner) composite(f foreignKey, own, theirs string) (definition, fault
 	if _, walled := p.walled(f.from()); !walled {
 		return "", fmt.Sprintf("refers to %s by %s and has no wall: protect both at once", f.to(), f.Name)
 	}
+	if f.clears() && slices.Contains(f.Columns, own) {
+		return "", fmt.Sprintf("has the reference %s, which would clear the tenant column: make it anew with ON DELETE SET NULL (the other columns)", f.Name)
+	}
 	if slices.Contains(f.Refers, theirs) {
 		return "", fmt.Sprintf("refers to %s by %s with another column in the place of the tenant's: make it by %s", f.to(), f.Name, own)
 	}
 	return f.composite(own, theirs)
+}
+
+// clears reports whether the reference sets all its columns when what it refers to goes.
+func (f foreignKey) clears() bool {
+	for _, action := range []string{" ON DELETE SET NULL", " ON DELETE SET DEFAULT"} {
+		if _, after, found := cutOutsideQuotes(f.Definition, action); found && !strings.HasPrefix(after, " (") {
+			return true
+		}
+	}
+	return f.OnUpdate == "n" || f.OnUpdate == "d"
 }
 
 // walled finds a table of this plan or of the list that has a wall by its tenant column.
