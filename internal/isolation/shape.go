@@ -65,7 +65,7 @@ type foreignKey struct {
 func (f foreignKey) from() Name { return Name{Schema: f.FromSchema, Name: f.FromTable} }
 func (f foreignKey) to() Name   { return Name{Schema: f.ToSchema, Name: f.ToTable} }
 
-const shapeSQL = `
+const shapeAllTenantsSQL = `
 	SELECT c.oid AS oid, c.relkind::text AS kind,
 	       c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS inherits,
 	       c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS children,
@@ -143,7 +143,7 @@ const foreignSQL = `
 
 // readShape reads a table from the catalog; nil where there is none of this name.
 func readShape(ctx context.Context, db pg.DB, name Name, column string) (*shape, error) {
-	s, err := pg.One[shape](ctx, db, shapeSQL, pgx.NamedArgs{"schema": name.Schema, "name": name.Name, "column": column, "roles": databaseRoles})
+	s, err := pg.One[shape](ctx, db, shapeAllTenantsSQL, pgx.NamedArgs{"schema": name.Schema, "name": name.Name, "column": column, "roles": databaseRoles})
 	if pg.NoRow(err) {
 		return nil, nil
 	}
