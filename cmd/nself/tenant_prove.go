@@ -47,13 +47,19 @@ one does to the other tenant is done for good. Use that flag on an installation 
 there for tests. What is not tried is told, with the reason. REFUSED counts the attempts
 that were answered with an error; the others were answered with nothing of the other's.
 
+A table is proved only where a leak would look different from what was seen. One whose
+rows both tenants see and whose columns tell of no tenant, or in which the other tenant
+has no row and can have none planted, is told as not proved, and the exit code is 1. Look
+at it; where it is meant to be the same for all tenants, or needs no proof, accept it with
+--shared. A leak in it is told all the same.
+
 A token is the text itself, @ and the name of a file that holds it, or, where the flag
 is left out, in NSELF_PROVE_AS (several: separated by commas) and NSELF_PROVE_AGAINST:
 a command line can be read by others on the machine. Give --as once for each role, and
---against the most powerful role of the other tenant. Exit code 0: nothing leaked.
-1: something did, or could not be tried.`,
+--against the most powerful role of the other tenant. Both tenants have to be active and
+have rows. Exit code 0: nothing leaked. 1: something did, or was not proved.`,
 		Example: `  nself tenant prove --endpoint https://api.example.com --as @acme-member.jwt --as @acme-owner.jwt --against @techco-owner.jwt
-  nself tenant prove --as @acme.jwt --against @techco.jwt --junit prove.xml
+  nself tenant prove --as @acme.jwt --against @techco.jwt --shared plans --shared planLimits --junit prove.xml
   nself tenant prove --as @acme.jwt --against @techco.jwt --read-only --json
   nself tenant prove --endpoint http://localhost:8080 --as @acme.jwt --against @techco.jwt --actions`,
 		Args: takes(0, 0),
@@ -64,6 +70,7 @@ a command line can be read by others on the machine. Give --as once for each rol
 	flags.StringVar(&x.against, "against", "", "token of the tenant that is reached for (default: NSELF_PROVE_AGAINST)")
 	flags.BoolVar(&x.options.ReadOnly, "read-only", false, "send no mutation: plant nothing, change nothing")
 	flags.StringArrayVar(&x.options.Only, "only", nil, "try this root field alone; several times for several")
+	flags.StringArrayVar(&x.options.Shared, "shared", nil, "accept that this table is not proved, as all tenants share it; several times for several")
 	flags.BoolVar(&x.options.Actions, "actions", false, "also call actions that change things, with the other tenant's ids: on an installation for tests")
 	flags.StringVar(&x.junit, "junit", "", "write the report to this file as JUnit XML too")
 	return cmd

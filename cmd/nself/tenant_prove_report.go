@@ -29,22 +29,23 @@ func (x *proof) tell(w *strings.Builder, report *prove.Report) {
 	fmt.Fprintln(w)
 	tellPlanted(w, report)
 	tellSkipped(w, report)
-	for _, name := range report.SharedTables {
-		fmt.Fprintln(w, clean("note: both tenants see the same rows of "+name+", which name no tenant: taken for shared"))
+	if len(report.SharedTables) > 0 {
+		fmt.Fprintln(w, clean("not proved, and accepted by --shared: "+strings.Join(report.SharedTables, ", ")))
 	}
 	places := x.tellLeaks(w, report)
+	tables := x.tellUnproved(w, report)
 	for _, left := range report.Left {
 		fmt.Fprintln(w, x.p.mark(false)+" "+clean("a planted row could not be taken away: "+left))
 	}
 	for _, fault := range report.Faults {
-		fmt.Fprintln(w, x.p.mark(false)+" "+clean("not everything could be tried: "+fault))
+		fmt.Fprintln(w, x.p.mark(false)+" "+clean(fault))
 	}
 	if report.OK() {
 		x.p.done(w, "%d attempts in %d roles: nothing of the other tenant was seen, changed or detected", report.Attempts, len(report.Roles))
 		return
 	}
-	fmt.Fprintf(w, "%s %d attempts in %d roles: %d leaks at %d places, %d rows left behind, %d failures to try\n",
-		x.p.mark(false), report.Attempts, len(report.Roles), len(report.Leaks), places, len(report.Left), len(report.Faults))
+	fmt.Fprintf(w, "%s %d attempts in %d roles: %d leaks at %d places, %d tables not proved, %d rows left behind, %d failures to try\n",
+		x.p.mark(false), report.Attempts, len(report.Roles), len(report.Leaks), places, tables, len(report.Left), len(report.Faults))
 }
 
 func tallied(role, kind string, sum prove.Tally) []string {
@@ -77,6 +78,33 @@ func (x *proof) tellLeaks(w *strings.Builder, report *prove.Report) int {
 		fmt.Fprintln(w)
 	}
 	return len(told)
+}
+
+// tellUnproved writes each reason once, with the tables and the roles. It returns how many tables it wrote.
+func (x *proof) tellUnproved(w *strings.Builder, report *prove.Report) int {
+	var reasons, all []string
+	tables, roles := map[string][]string{}, map[string][]string{}
+	for _, one := range report.Unproved {
+		reasons, all = with(reasons, one.Reason), with(all, one.Table)
+		tables[one.Reason], roles[one.Reason] = with(tables[one.Reason], one.Table), with(roles[one.Reason], one.Role)
+	}
+	for _, reason := range reasons {
+		fmt.Fprintf(w, "%s %s\n    as %s\n", x.p.mark(false), clean("not proved: "+reason), clean(strings.Join(roles[reason], ", ")))
+		for line := range slices.Chunk(tables[reason], fieldsInLine) {
+			fmt.Fprintln(w, "    "+clean(strings.Join(line, ", ")))
+		}
+	}
+	if len(all) > 0 {
+		fmt.Fprintln(w, "    what is meant to be the same for all tenants, or needs no proof, --shared accepts")
+	}
+	return len(all)
+}
+
+func with(list []string, one string) []string {
+	if slices.Contains(list, one) {
+		return list
+	}
+	return append(list, one)
 }
 
 // tellPlanted writes a line for each tenant that rows were planted in.

@@ -80,7 +80,8 @@ func TestProveRefusesTokensItCannotUse(t *testing.T) {
 func TestProveTellsLeaksWithTheQueryThatShowsThem(t *testing.T) {
 	leak := prove.Leak{Role: "member", Kind: prove.Where, Field: "notes", Finding: "1 rows for values that only the other tenant has", Query: "query { notes { id } }", Variables: map[string]any{"where": "x"}}
 	report := &prove.Report{
-		Attempts: 7, Leaks: []prove.Leak{leak, leak}, Left: []string{"notes {}"}, Faults: []string{"a reason"}, SharedTables: []string{"plans"},
+		Attempts: 7, Leaks: []prove.Leak{leak, leak}, Left: []string{"notes {}"}, Faults: []string{"a reason"}, SharedTables: []string{"plans", "regions"},
+		Unproved: []prove.Unproved{{Role: "member", Table: "reports", Reason: "alike"}, {Role: "nobody", Table: "reports", Reason: "alike"}, {Role: "nobody", Table: "users", Reason: "alike"}},
 		Roles: []prove.Role{
 			{Name: "member", Tallies: []prove.Tally{{Kind: prove.List, Field: "notes", Attempts: 3}, {Kind: prove.Where, Field: "notes", Attempts: 4, Refused: 1, Leaks: 2}}},
 			{Name: "nobody", SeesNothing: true},
@@ -107,16 +108,20 @@ not tried, delete: no row
 not tried, action: it was not asked for
     as owner
     dropTenant
-note: both tenants see the same rows of plans, which name no tenant: taken for shared
+not proved, and accepted by --shared: plans, regions
 
 ✗ LEAK member, where at notes: 1 rows for values that only the other tenant has
     query { notes { id } }
     {"where":"x"}
 
 2 leaks at 1 places, one of each is shown; --json and --junit write out every one
+✗ not proved: alike
+    as member, nobody
+    reports, users
+    what is meant to be the same for all tenants, or needs no proof, --shared accepts
 ✗ a planted row could not be taken away: notes {}
-✗ not everything could be tried: a reason
-✗ 7 attempts in 2 roles: 2 leaks at 1 places, 1 rows left behind, 1 failures to try
+✗ a reason
+✗ 7 attempts in 2 roles: 2 leaks at 1 places, 2 tables not proved, 1 rows left behind, 1 failures to try
 `
 	if diff := cmp.Diff(want, told.String()); diff != "" {
 		t.Error(diff)

@@ -23,9 +23,12 @@ func (p *program) testIsolationCommand() *cobra.Command {
 		Use:   "test-isolation",
 		Short: "Try the wall between two tenants as the least role",
 		Long: `Try the wall with two tenants that have rows, in every declared table that nself_app
-may read: each sees its own rows and none of the other's, nobody sees anything without
-a context, and neither can insert, move, update or delete anything of the other's. All
-of it happens in one transaction that is rolled back; rows are locked for as long.
+may read, and in every partition that it may name: each sees its own rows and none of
+the other's, nobody sees anything without a context, and neither can insert, move,
+update, delete or truncate anything of the other's; as a service, and in every role with
+and without a member. Updates and deletes are tried without a condition, too. All of it
+happens in one transaction that is rolled back; the rows of the two tenants are locked
+for as long, so take staging where they have many.
 
 DATABASE_URL connects as nself_app, or as a role that may become it. A superuser, an
 owner and whoever bypasses row-level security are refused: they would prove nothing.
@@ -33,8 +36,9 @@ nself_app cannot list tenants, so name two by id; slugs, and the choice of two w
 --tenants is left out, are asked of Hasura (HASURA_GRAPHQL_ENDPOINT).
 
 The exit code is 0 where the wall held, 1 where something leaked or nothing was proved
-(with --tables: where one of them was not), 2 for arguments. A line with a dash proves
-nothing, as there are no rows to see.`,
+(with --tables: where one check of theirs was not), 2 for arguments. A line with a dash
+proves nothing: there are no rows to see, or the attempt failed before the wall was met.
+The last line counts them.`,
 		Example: `  nself tenant test-isolation --tenants 8f14e45f-ceea-467f-a8f1-0a1f5b6d2c11,c9f0f895-fb98-4b91-a1d5-7a1a36c2b5e0
   nself tenant test-isolation --tables crm.contacts,crm.deals --json`,
 		Args: takes(0, 0),
@@ -90,10 +94,13 @@ func (p *program) drilled(w *strings.Builder, report drill.Report) {
 	case leaks > 0:
 		verdict = "the wall leaks"
 	case !report.Held:
-		verdict = "not proved: take tenants that have rows in these tables"
+		verdict = "not proved: see the lines with a dash, and take tenants that have rows in these tables"
 	}
-	fmt.Fprintln(w, p.mark(report.Held)+" "+clean(fmt.Sprintf("%s: %s and %s as %s, %d checks proved, %d not, %d leaks", verdict,
-		report.Tenants[0].Name, report.Tenants[1].Name, report.Role, proved, len(report.Checks)-proved-leaks, leaks)))
+	told := fmt.Sprintf("%s: %s and %s as %s, %d checks proved, %d leaks", verdict, report.Tenants[0].Name, report.Tenants[1].Name, report.Role, proved, leaks)
+	if report.Unproved > 0 {
+		told += fmt.Sprintf("; %d checks could not be made (-)", report.Unproved)
+	}
+	fmt.Fprintln(w, p.mark(report.Held)+" "+clean(told))
 }
 
 // drillConfig reads the flags, and asks Hasura for what they do not tell.

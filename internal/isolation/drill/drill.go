@@ -1,22 +1,18 @@
 // Package drill tries the wall of a running installation with two of its own tenants, as the least role there is: A does
-// not see B, A sees A, no context sees nothing, and A can neither write to B nor change what B has. It goes over the
-// declared tables that nself_app may read, in one transaction that is rolled back. It decides what is a leak and what is
-// not proved; how that is shown is the command's.
+// not see B, A sees A, no context sees nothing, and A can neither write to B nor change what B has, whoever of A asks. It
+// goes over the declared tables that nself_app may read, and over their partitions by name, in one transaction that is
+// rolled back. It decides what is a leak and what is not proved; how that is shown is the command's.
 package drill
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/pg"
-	"github.com/nself/tenancy/internal/session"
 )
 
 // role is the role that everything is tried as.
@@ -30,7 +26,7 @@ type Tenant struct {
 
 // Config says what is tried.
 type Config struct {
-	// Tables narrows the drill to these declared tables, each of which then has to be proved; empty means all.
+	// Tables narrows the drill to these declared tables, of which every check then has to be proved; empty means all.
 	Tables []isolation.Name
 	// Tenants are candidates, two at the least. Of more than two, those with rows in the most tables are taken.
 	Tenants []Tenant
@@ -41,7 +37,7 @@ type Check struct {
 	Table  string `json:"table"`
 	Name   string `json:"check"`
 	Leak   bool   `json:"leak"`
-	Proved bool   `json:"proved"` // false where there is nothing to see, or nothing that the attempt says
+	Proved bool   `json:"proved"` // false where there is nothing to see, or where the attempt failed before the wall was met
 	Detail string `json:"detail"`
 }
 
@@ -49,8 +45,10 @@ type Check struct {
 type Report struct {
 	Role    string   `json:"role"`
 	Tenants []Tenant `json:"tenants"` // A and B
-	Held    bool     `json:"held"`    // no leak, and something was proved: of each table, where tables were named
+	Held    bool     `json:"held"`    // no leak, and something was proved; where tables were named, every check
 	Checks  []Check  `json:"checks"`
+	// Unproved counts the checks that showed neither a leak nor that there is none.
+	Unproved int `json:"unproved"`
 }
 
 // Run makes the drill and leaves nothing behind. The connection's role is nself_app, or one that may become it; a
@@ -65,7 +63,7 @@ func Run(ctx context.Context, conn *pgx.Conn, cfg Config) (Report, error) {
 		return Report{}, fmt.Errorf("begin the drill: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // with the connection gone it is rolled back, too
-	x := &exercise{tx: tx}
+	x := &exercise{tx: tx, actors: map[id.Tenant][]actor{}}
 	if err := x.become(ctx); err != nil {
 		return Report{}, err
 	}
@@ -80,22 +78,24 @@ func Run(ctx context.Context, conn *pgx.Conn, cfg Config) (Report, error) {
 		}
 		report.Checks = append(report.Checks, checks...)
 	}
-	report.Held = held(report.Checks, cfg.Tables)
+	report.judge(len(cfg.Tables) > 0)
 	return report, nil
 }
 
-// held judges the whole: every table that was named has to be proved, of the others one.
-func held(checks []Check, named []isolation.Name) bool {
-	proved := map[string]bool{}
-	for _, c := range checks {
-		if c.Leak {
-			return false
-		}
-		if c.Name == seesNoOther && c.Proved {
-			proved[c.Table] = true
+// judge decides on the whole: of all tables one has to be proved, of named ones every check.
+func (r *Report) judge(named bool) {
+	leaks, proved := 0, 0
+	for _, c := range r.Checks {
+		switch {
+		case c.Leak:
+			leaks++
+		case !c.Proved:
+			r.Unproved++
+		case c.Name == seesNoOther:
+			proved++
 		}
 	}
-	return len(proved) > 0 && !slices.ContainsFunc(named, func(n isolation.Name) bool { return !proved[n.String()] })
+	r.Held = leaks == 0 && proved > 0 && (!named || r.Unproved == 0)
 }
 
 const trustSQL = `
@@ -128,103 +128,4 @@ func trusted(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	return fmt.Errorf("DATABASE_URL connects as %s, which is %s: that would prove nothing, so connect as nself_app", who.Name, why)
-}
-
-// exercise is one run.
-type exercise struct {
-	tx     pgx.Tx
-	a, b   Tenant
-	tables isolation.List
-}
-
-const becomeSQL = `SELECT pg_catalog.set_config('role', 'nself_app', true)`
-
-func (x *exercise) become(ctx context.Context) error {
-	if _, err := x.tx.Exec(ctx, becomeSQL); err != nil {
-		return fmt.Errorf("become nself_app: %w", err)
-	}
-	return nil
-}
-
-const enterSQL = `SELECT pg_catalog.set_config('hasura.user', @session, true)`
-
-// enter puts the tenant in force, or nobody for nil.
-func (x *exercise) enter(ctx context.Context, who *Tenant) error {
-	setting := ""
-	if who != nil {
-		setting = session.Session{Role: session.TenantOwner, Tenant: who.ID}.Setting()
-	}
-	if _, err := x.tx.Exec(ctx, enterSQL, pgx.NamedArgs{"session": setting}); err != nil {
-		return fmt.Errorf("name the tenant to the database: %w", err)
-	}
-	return nil
-}
-
-// choose finds the tables, and the two tenants that have rows in the most of them.
-func (x *exercise) choose(ctx context.Context, cfg Config) error {
-	list, err := isolation.Registered(ctx, x.tx)
-	if err != nil {
-		return fmt.Errorf("%w: run nself tenant init", err)
-	}
-	for _, name := range cfg.Tables {
-		if t, ok := list.Find(name); !ok || !t.Walled() {
-			return fmt.Errorf("%s is no declared tenant table: nself tenant protect %[1]s makes it one", name)
-		}
-	}
-	for _, t := range list {
-		if t.Walled() && (len(cfg.Tables) == 0 || slices.Contains(cfg.Tables, t.Name)) && slices.Contains(t.Grants[role], "select") {
-			x.tables = append(x.tables, t)
-		}
-	}
-	if len(x.tables) == 0 {
-		return errors.New("nself_app may read none of the tables: grant it what your services need, in the list")
-	}
-	return x.pick(ctx, cfg.Tenants)
-}
-
-func (x *exercise) pick(ctx context.Context, candidates []Tenant) error {
-	type choice struct {
-		Tenant
-		tables int
-	}
-	var choices []choice
-	var without []string
-	for _, c := range candidates {
-		n, err := x.tablesWithRows(ctx, c)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			without = append(without, c.Name)
-			continue
-		}
-		choices = append(choices, choice{c, n})
-	}
-	if len(choices) < 2 {
-		missing := "two active tenants with rows are needed"
-		if len(without) > 0 {
-			missing += "; without any, or not active: " + strings.Join(without, ", ")
-		}
-		return errors.New(missing)
-	}
-	slices.SortStableFunc(choices, func(a, b choice) int { return b.tables - a.tables })
-	x.a, x.b = choices[0].Tenant, choices[1].Tenant
-	return nil
-}
-
-func (x *exercise) tablesWithRows(ctx context.Context, who Tenant) (int, error) {
-	if err := x.enter(ctx, &who); err != nil {
-		return 0, err
-	}
-	found := 0
-	for _, t := range x.tables {
-		seen, err := x.count(ctx, t, who)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", t.Name, err)
-		}
-		if seen.own > 0 {
-			found++
-		}
-	}
-	return found, nil
 }

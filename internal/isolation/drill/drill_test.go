@@ -119,20 +119,22 @@ func TestEveryLeakIsFoundByTheCheckThatLooksForIt(t *testing.T) {
 		"deletes nothing of the other's":       `ALTER TABLE crm.contacts DISABLE ROW LEVEL SECURITY; ALTER TABLE crm.contacts DISABLE TRIGGER ALL`,
 		"leaves the other's rows as they were": `CREATE POLICY wide ON crm.contacts TO nself_app USING (true)`,
 	} {
-		h := newHouse(t)
-		h.do(t, plant)
-		before := h.rows(t)
-		report, err := h.run(t, "nself_app", drill.Config{Tables: crm(), Tenants: h.tenants[:2]})
-		if err != nil {
-			t.Errorf("%s: %v", plant, err)
-			continue
-		}
-		if report.Held || !slices.ContainsFunc(report.Checks, func(c drill.Check) bool { return c.Leak && c.Name == check }) {
-			t.Errorf("%s: %q found nothing: %+v", plant, check, report.Checks)
-		}
-		if h.rows(t) != before {
-			t.Errorf("%s: what leaked was not taken back", plant)
-		}
+		t.Run(check, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.do(t, plant)
+			before := h.rows(t)
+			report, err := h.run(t, "nself_app", drill.Config{Tables: crm(), Tenants: h.tenants[:2]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Held || !slices.ContainsFunc(report.Checks, func(c drill.Check) bool { return c.Leak && c.Name == check }) {
+				t.Errorf("%s found nothing: %+v", plant, report.Checks)
+			}
+			if h.rows(t) != before {
+				t.Errorf("%s: what leaked was not taken back", plant)
+			}
+		})
 	}
 }
 

@@ -2,98 +2,121 @@ package drill
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"slices"
 
 	"github.com/nself/tenancy/internal/isolation"
 )
 
-// write tries to write to the other tenant: a copy of an own row under its id, an own row moved, its rows named by its id.
-func (r reach) write(ctx context.Context) error {
-	into, values, err := r.copied(ctx)
+// attempt is one statement that must reach nothing of the other tenant's.
+type attempt struct {
+	check, statement string
+	right            bool   // the role has the right that it takes
+	own              bool   // the own rows may be reached, too
+	clears           string // a table that the other empties first, so that a copy of its row meets no key; "" for none
+}
+
+// write tries to write to the other tenant as everybody who acts for the one that reaches. What the role has no right to
+// is tried once: rights are the role's, whoever acts.
+func (r *reach) write(ctx context.Context, actors []actor) error {
+	if err := r.enter(ctx, service(r.to).setting); err != nil {
+		return err
+	}
+	theirs, err := r.sample(ctx, r.target, r.to)
 	if err != nil {
 		return err
 	}
-	table, tenant := r.table.Name.Quoted(), isolation.Quote(r.table.TenantColumn())
-	own := fmt.Sprintf("%[1]s = %[2]s AND ctid = (SELECT min(ctid) FROM %[3]s WHERE %[1]s = %[2]s)", tenant, isolation.Literal(r.from.ID.String()), table)
-	for _, try := range []struct{ check, statement string }{
-		{inserts, fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[3]s FROM %[1]s WHERE %[4]s", table, into, values, own)},
-		{moves, fmt.Sprintf("UPDATE %s SET %s = $1 WHERE %s", table, tenant, own)},
-		{updates, fmt.Sprintf("UPDATE %[1]s SET %[2]s = %[2]s WHERE %[2]s = $1", table, tenant)},
-		{deletes, fmt.Sprintf("DELETE FROM %s WHERE %s = $1", table, tenant)},
-	} {
-		result, err := r.attempt(ctx, try.statement, r.to)
-		if err != nil {
-			return err
+	if err := r.enter(ctx, actors[0].setting); err != nil {
+		return err
+	}
+	mine, err := r.sample(ctx, r.target, r.from)
+	if err != nil {
+		return err
+	}
+	for _, variants := range r.attempts(mine, theirs) {
+		if len(variants) == 0 {
+			continue
 		}
-		result.detail = r.from.Name + " " + result.detail
-		r.results[try.check] = result
+		for _, who := range actors {
+			if err := r.first(ctx, who, variants); err != nil {
+				return err
+			}
+			if !variants[0].right {
+				break
+			}
+		}
 	}
 	return nil
 }
 
-const columnsSQL = `
-SELECT a.attname::text FROM pg_catalog.pg_attribute a
-WHERE a.attrelid = pg_catalog.format('%I.%I', @schema::text, @name::text)::pg_catalog.regclass
-	AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity <> 'a'
-ORDER BY a.attnum`
-
-// copied are the columns of a copy of a row under the other tenant's id, and where their values come from.
-func (r reach) copied(ctx context.Context) (into, values string, err error) {
-	rows, _ := r.tx.Query(ctx, columnsSQL, pgx.NamedArgs{"schema": r.table.Name.Schema, "name": r.table.Name.Name})
-	columns, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return "", "", err
-	}
-	var from []string
-	for i, column := range columns {
-		columns[i] = isolation.Quote(column)
-		from = append(from, columns[i])
-		if column == r.table.TenantColumn() {
-			from[i] = "$1::uuid"
+// first notes the first of the variants that showed something.
+func (r *reach) first(ctx context.Context, who actor, variants []attempt) error {
+	var all outcome
+	for i, a := range variants {
+		o, err := r.try(ctx, who, a)
+		if err != nil {
+			return fmt.Errorf("%s: %w", a.statement, err)
+		}
+		o.detail = who.words + " " + o.detail
+		if i == 0 || o.leak || o.proved {
+			all = o
+		}
+		if o.leak || o.proved {
+			break
 		}
 	}
-	return strings.Join(columns, ", "), strings.Join(from, ", "), nil
+	r.note(variants[0].check, all)
+	return nil
 }
 
-// attempt runs a statement that must touch nothing, in a savepoint of its own.
-func (x *exercise) attempt(ctx context.Context, statement string, b Tenant) (outcome, error) {
-	inner, err := x.tx.Begin(ctx)
-	if err != nil {
-		return outcome{}, err
+// attempts are all that is tried, each in variants of which one has to show something.
+func (r *reach) attempts(mine, theirs map[string]*string) [][]attempt {
+	table, tenant := r.quoted(), isolation.Quote(r.TenantColumn())
+	other := tenant + " = " + isolation.Literal(r.to.ID.String())
+	own := fmt.Sprintf("%[1]s = %[2]s AND ctid = (SELECT min(ctid) FROM %[3]s WHERE %[1]s = %[2]s)", tenant, isolation.Literal(r.from.ID.String()), table)
+	movable := r.Update && slices.ContainsFunc(r.columns, func(c column) bool { return c.Name == r.TenantColumn() && !c.Settled })
+	list := [][]attempt{
+		r.insertions(mine, theirs),
+		{{check: moves, statement: fmt.Sprintf("UPDATE %s SET %s = %s WHERE %s", table, tenant, isolation.Literal(r.to.ID.String()), own), right: movable}},
+		{{check: deletes, statement: fmt.Sprintf("DELETE FROM %s WHERE %s", table, other), right: r.Delete}},
+		{{check: deletes, statement: "DELETE FROM " + table, right: r.Delete, own: true}},
+		{{check: truncates, statement: "TRUNCATE " + table, right: r.Truncate}},
 	}
-	tag, err := inner.Exec(ctx, statement, b.ID)
-	var refused *pgconn.PgError
-	switch {
-	case err != nil && !errors.As(err, &refused):
-		return outcome{}, err
-	case err != nil:
-		if rolledBack := inner.Rollback(ctx); rolledBack != nil {
-			return outcome{}, rolledBack
+	var named, every []attempt
+	for _, c := range r.settable() {
+		set := isolation.Quote(c.Name)
+		named = append(named, attempt{check: updates, statement: fmt.Sprintf("UPDATE %s SET %s = %[2]s WHERE %s", table, set, other), right: r.Update})
+		every = append(every, attempt{check: updates, statement: fmt.Sprintf("UPDATE %s SET %s = %s", table, set, literal(mine[c.Name])), right: r.Update, own: true})
+	}
+	return append(list, named, every)
+}
+
+// mostColumns is how many columns an update is tried with until one meets the wall.
+const mostColumns = 6
+
+// settable are columns to update, those first that no key and no reference holds. Without the right to any, it is the
+// tenant's: the refusal is the same.
+func (r *reach) settable() []column {
+	var list []column
+	for _, c := range r.columns {
+		if !c.Settled && c.Name != r.TenantColumn() {
+			list = append(list, c)
 		}
-		return refusal(refused), nil
 	}
-	// What was reached stays until the end, so that the last check sees it, too.
-	if err := inner.Commit(ctx); err != nil {
-		return outcome{}, err
+	slices.SortStableFunc(list, func(a, b column) int { return a.obstacles() - b.obstacles() })
+	if len(list) == 0 {
+		return []column{{Name: r.TenantColumn()}}
 	}
-	reached := tag.RowsAffected()
-	return outcome{reached > 0, true, fmt.Sprintf("reaches %d rows", reached)}, nil
+	return list[:min(len(list), mostColumns)]
 }
 
-// refusal is proof where a right, a policy or the rule that no row moves refused. Any other error came before them.
-func refusal(err *pgconn.PgError) outcome {
-	switch {
-	case err.Code == "42501" && err.Routine == "ExecWithCheckOptions":
-		return outcome{false, true, "is refused by the policy"}
-	case err.Code == "42501":
-		return outcome{false, true, "has no right to"}
-	case err.ConstraintName == "tenant_id_is_immutable":
-		return outcome{false, true, "is refused: a row keeps its tenant"}
+func (c column) obstacles() int {
+	n := 0
+	if c.Keyed {
+		n += 2
 	}
-	return outcome{false, false, "failed for another reason: " + err.Message}
+	if c.Refers {
+		n++
+	}
+	return n
 }

@@ -211,7 +211,7 @@ func (s *stand) prove(t *testing.T, role string, only ...string) *Report {
 		role = "tenant_member"
 	}
 	token := s.sign(t, map[string]any{"x-hasura-user-id": s.mine.Member.String(), "x-hasura-tenant-id": s.mine.ID.String()}, role)
-	report, err := Run(t.Context(), Options{Endpoint: s.url, As: []string{token}, Against: s.token(t, s.theirs, "owner"), Actions: true, Only: only})
+	report, err := Run(t.Context(), Options{Endpoint: s.url, As: []string{token}, Against: s.token(t, s.theirs, "owner"), Actions: true, Only: only, Shared: []string{"crm_stages"}})
 	if err != nil {
 		t.Fatal(err)
 	}

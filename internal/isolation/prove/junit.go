@@ -89,6 +89,11 @@ func (r *Report) suite(role Role) junitSuite {
 		}
 		suite.Cases = append(suite.Cases, one)
 	}
+	for _, table := range r.Unproved {
+		if table.Role == role.Name {
+			suite.Cases = append(suite.Cases, junitCase{Class: role.Name + ".proof", Name: table.Table, Error: &junitMessage{Message: "not proved: " + table.Reason}})
+		}
+	}
 	for _, skip := range r.Skipped {
 		if skip.Role == role.Name {
 			suite.Cases = append(suite.Cases, junitCase{Class: role.Name + "." + string(skip.Kind), Name: skip.Field, Skipped: &junitMessage{Message: skip.Reason}})

@@ -19,6 +19,9 @@ type side struct {
 	order   []*plant          // as they were planted
 	reasons map[string]string // why a table has no planted row
 	sown    map[string]int    // how many rows were planted, by table
+	tested  map[string]bool   // tables of which a planted row was taken away
+	stuck   map[string]bool   // tables of which one could not be, on whichever side; shared by both
+	stayed  []*plant          // those rows
 }
 
 // owns reports whether a value under a name is this side's session variable and not the
@@ -48,8 +51,9 @@ func (s *side) named(name string) (string, bool) {
 	return "", false
 }
 
-// sighting is a row as a side sees it, and whether it says that it is that side's.
+// sighting is a row as a caller of a side sees it, and whether it says that it is that side's.
 type sighting struct {
+	by    *caller
 	row   row
 	owned bool
 }
@@ -77,7 +81,9 @@ func (s *side) look(ctx context.Context, other *side, name string, limit int) ([
 		items, _ := got.Data[list.Name].([]any)
 		for _, item := range items {
 			if whole, ok := item.(row); ok {
-				seen = append(seen, s.sight(t, other, whole))
+				one := s.sight(t, other, whole)
+				one.by = c
+				seen = append(seen, one)
 			}
 		}
 	}
@@ -120,6 +126,10 @@ type world struct {
 	rows         map[string][]row  // the other tenant's rows, by table
 	common       map[string]bool   // values that the own tenant holds too
 	alike        []string          // tables whose rows both see, and that say of nobody whose they are
+
+	seen      map[*caller]map[string][]row // what each caller that tries sees before anything is planted, by table
+	sowed     map[*caller]bool             // those that planted a row
+	meanwhile map[string][]row             // the other tenant's rows where it has some only while others are planted, by table
 }
 
 // tableNames lists the tables any caller of the side sees.
@@ -135,8 +145,11 @@ func (s *side) tableNames() []string {
 
 // survey reads both sides and decides which values are the other tenant's alone.
 func survey(ctx context.Context, mine, theirs *side) (*world, error) {
-	w := &world{mine: mine, theirs: theirs, marks: map[string]string{}, rows: map[string][]row{}, common: map[string]bool{}}
-	for _, name := range theirs.tableNames() {
+	w := &world{mine: mine, theirs: theirs, marks: map[string]string{}, rows: map[string][]row{}, common: map[string]bool{}, seen: map[*caller]map[string][]row{}, sowed: map[*caller]bool{}, meanwhile: map[string][]row{}}
+	for _, c := range mine.callers {
+		w.seen[c] = map[string][]row{}
+	}
+	for _, name := range (&side{callers: slices.Concat(mine.callers, theirs.callers)}).tableNames() {
 		ours, err := mine.look(ctx, theirs, name, rowsOwn)
 		if err != nil {
 			return nil, err
@@ -144,6 +157,9 @@ func survey(ctx context.Context, mine, theirs *side) (*world, error) {
 		others, err := theirs.look(ctx, mine, name, rowsKnown)
 		if err != nil {
 			return nil, err
+		}
+		for _, one := range ours {
+			w.seen[one.by][name] = append(w.seen[one.by][name], one.row)
 		}
 		w.compare(name, ours, others)
 	}
@@ -191,6 +207,13 @@ func (w *world) remember(name string, r row) {
 			w.marks[textOf(value)] = name + "." + column
 		}
 	})
+}
+
+// marked reports whether a row holds a mark.
+func (w *world) marked(r row) bool {
+	found := false
+	leaves(r, "", func(_ string, value any) { found = found || w.marks[textOf(value)] != "" })
+	return found
 }
 
 func canonical(r row) string {

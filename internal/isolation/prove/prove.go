@@ -23,6 +23,9 @@ type Options struct {
 	Against  string   // token of the tenant that is reached for
 	ReadOnly bool     // no mutation at all: nothing is planted either, and Actions counts for nothing
 	Only     []string // root fields that alone are tried; empty: all
+	// Shared are tables of which no proof is asked, by the name of their rows' type or of a
+	// root field: those that are meant to be the same for all tenants. A leak there is one.
+	Shared []string
 	// Actions also calls the actions that are mutations, with the other tenant's ids. Where one
 	// is broken, what it does is really done, and nobody can undo it: for installations that
 	// are there for tests. Without it they are counted as skipped.
@@ -59,12 +62,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := mine.sees(o.Only); err != nil {
 		return nil, err
 	}
+	theirs.stuck = mine.stuck
 	w, err := survey(ctx, mine, theirs)
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{world: w, options: o, report: &Report{
-		Endpoint: c.url, ReadOnly: o.ReadOnly, Actions: o.Actions && !o.ReadOnly, SharedTables: w.alike,
+	r := &runner{world: w, options: o, sown: map[string]bool{}, report: &Report{
+		Endpoint: c.url, ReadOnly: o.ReadOnly, Actions: o.Actions && !o.ReadOnly,
 	}}
 	for _, caller := range mine.callers {
 		if err := r.role(ctx, caller); err != nil {
@@ -74,6 +78,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	if len(w.marks) == 0 {
 		r.report.fault("nothing is known of the other tenant that could be recognised: no row, no id in its token")
+	}
+	for _, reason := range w.lame() {
+		r.report.fault("%s", reason)
+	}
+	for _, p := range slices.Concat(mine.stayed, theirs.stayed) {
+		r.report.left(p.String())
 	}
 	r.report.planted("own", mine)
 	r.report.planted("other", theirs)
@@ -95,5 +105,5 @@ func (s *side) sees(fields []string) error {
 
 func newSide(ctx context.Context, c *client, tokens []string) (*side, error) {
 	made, err := callers(ctx, c, tokens)
-	return &side{callers: made, planted: map[string]*plant{}, reasons: map[string]string{}, sown: map[string]int{}}, err
+	return &side{callers: made, planted: map[string]*plant{}, reasons: map[string]string{}, sown: map[string]int{}, tested: map[string]bool{}, stuck: map[string]bool{}}, err
 }

@@ -16,9 +16,10 @@ type Report struct {
 	Attempts int    `json:"attempts"`
 	Leaks    []Leak `json:"leaks"`
 	Skipped  []Skip `json:"skipped"`
-	// SharedTables are tables of which both tenants see the same rows, that say of nobody
-	// whose they are: taken for the installation's own. Look whether that is meant.
+	// SharedTables are those that Options.Shared accepts and that could not be proved.
 	SharedTables []string `json:"shared_tables"`
+	// Unproved are tables in which a leak might have looked like what was seen.
+	Unproved []Unproved `json:"unproved"`
 	// Planted are the rows that were planted, on both sides.
 	Planted []Planted `json:"planted"`
 	// Left are rows planted, or made by an attempt that got through, that could not be taken away again.
@@ -71,8 +72,11 @@ type Planted struct {
 	Rows   int    `json:"rows"`
 }
 
-// OK reports whether everything was tried that there is to try, and nothing leaked.
-func (r *Report) OK() bool { return len(r.Leaks) == 0 && len(r.Faults) == 0 && len(r.Left) == 0 }
+// OK reports whether everything was tried that there is to try and would have shown a
+// leak, and nothing leaked.
+func (r *Report) OK() bool {
+	return len(r.Leaks)+len(r.Faults)+len(r.Left)+len(r.Unproved) == 0
+}
 
 // Of sums a role's tallies of one kind; of every kind where kind is "".
 func (r Role) Of(kind Kind) Tally {
@@ -163,6 +167,9 @@ func (r *Report) finish() {
 		if *list == nil {
 			*list = []string{}
 		}
+	}
+	if r.Unproved == nil {
+		r.Unproved = []Unproved{}
 	}
 	if r.Leaks == nil {
 		r.Leaks = []Leak{}

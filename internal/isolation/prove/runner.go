@@ -23,6 +23,7 @@ type runner struct {
 
 	mu     sync.Mutex // of the report
 	caller *caller
+	sown   map[string]bool // tables in which the other's row was there while this caller read
 }
 
 // role makes every attempt of one caller.
@@ -33,6 +34,8 @@ func (r *runner) role(ctx context.Context, c *caller) error {
 		return nil
 	}
 	defer r.clear(ctx)
+	r.sown = map[string]bool{}
+	defer r.prove(c)
 	if r.options.ReadOnly {
 		r.passOver()
 		return r.reads(ctx)
@@ -55,6 +58,29 @@ func (r *runner) sowTheirs(ctx context.Context) error {
 	}
 	for name, p := range r.world.theirs.planted {
 		r.world.remember(name, p.row)
+		r.sown[name] = true
+	}
+	return r.lookMeanwhile(ctx)
+}
+
+// lookMeanwhile learns the rows that planted ones bring about where there were none: those
+// of a view, or of a trigger's making.
+func (r *runner) lookMeanwhile(ctx context.Context) error {
+	w := r.world
+	for _, name := range w.theirs.tableNames() {
+		if len(w.rows[name])+len(w.meanwhile[name]) > 0 || w.theirs.planted[name] != nil {
+			continue
+		}
+		found, err := w.theirs.look(ctx, w.mine, name, rowsKnown)
+		if err != nil {
+			return err
+		}
+		for _, one := range found {
+			if one.owned || w.marked(one.row) {
+				w.meanwhile[name] = append(w.meanwhile[name], one.row)
+				w.remember(name, one.row)
+			}
+		}
 	}
 	return nil
 }
@@ -63,6 +89,7 @@ func (r *runner) sowMine(ctx context.Context) error {
 	if err := r.world.mine.sowAll(ctx, r.caller); err != nil {
 		return fmt.Errorf("planting rows of the own tenant: %w", err)
 	}
+	r.world.sowed[r.caller] = slices.ContainsFunc(r.world.mine.order, func(p *plant) bool { return p.by == r.caller })
 	for _, p := range r.world.mine.planted {
 		leaves(p.row, "", func(_ string, value any) { r.world.common[textOf(value)] = true })
 	}
