@@ -274,3 +274,52 @@ func TestATableTrackedInTheListOfTablesItselfIsNotWrittenTwice(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What a role writes goes into its own tenant, and stays there.
+func TestEveryWriteIsPresetAndChecked(t *testing.T) {
+	_, plan := protected(t)
+	for _, table := range plan.Tables {
+		entry := table.Tracked(metadata.Table{})
+		if len(entry.InsertPermissions) != 3 || len(entry.UpdatePermissions) != 3 || len(entry.DeletePermissions) != 3 || len(entry.SelectPermissions) != 4 {
+			t.Fatalf("%s: %+v", table.Name, entry)
+		}
+		for _, p := range entry.InsertPermissions {
+			if p.Permission.Set["tenant_id"] != "X-Hasura-Tenant-Id" || len(p.Permission.Check) == 0 || p.Permission.Columns.Has("tenant_id") {
+				t.Errorf("%s, %s inserts %+v", table.Name, p.Role, p.Permission)
+			}
+		}
+		for _, p := range entry.UpdatePermissions {
+			if len(p.Permission.Filter) == 0 || len(p.Permission.Check) == 0 || p.Permission.Columns.Has("tenant_id") {
+				t.Errorf("%s, %s updates %+v", table.Name, p.Role, p.Permission)
+			}
+		}
+	}
+}
+
+func TestDefinitionsAreReadPastQuotedNames(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop."a(b REFERENCES " (id int CONSTRAINT "p(k" PRIMARY KEY);
+		CREATE TABLE shop.c ("x(" int REFERENCES shop."a(b REFERENCES " ON DELETE SET NULL); CREATE UNIQUE INDEX "u(i" ON shop.c ("x(")`)
+	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "shop.a(b REFERENCES ", "shop.c"), Column: "tenant_id"})
+	agrees(t, super, ours(t).Union(plan.Tables))
+}
+
+// Whoever may not see the rows does not find the table empty.
+func TestATableWhoseRowsAPolicyHidesIsNotTakenForEmpty(t *testing.T) {
+	db := pgtest.Database(t)
+	execute(t, db.Superuser(t), `CREATE SCHEMA shop; CREATE TABLE shop.a (id int); INSERT INTO shop.a VALUES (1); GRANT ALL ON SCHEMA shop TO nself_owner;
+		ALTER TABLE shop.a OWNER TO nself_owner; ALTER TABLE shop.a ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`)
+	_, err := isolation.Protect(t.Context(), db.Pool(t, "nself_owner"), isolation.Request{List: ours(t), Names: names(t, "shop.a"), Column: "tenant_id"})
+	if err == nil || !strings.Contains(err.Error(), "row-level security policy") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTwoTablesNeverShareAFile(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA a; CREATE SCHEMA a_b; CREATE TABLE a.b_c (id int); CREATE TABLE a_b.c (id int)`)
+	plan := protect(t, super, isolation.Request{List: ours(t), Names: names(t, "a.b_c", "a_b.c"), Column: "tenant_id"})
+	if _, err := plan.Files("", time.Now()); err == nil || !strings.Contains(err.Error(), "a_b_c.yaml") {
+		t.Errorf("got %v", err)
+	}
+}

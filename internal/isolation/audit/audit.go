@@ -103,7 +103,7 @@ func (s *state) findings(ctx context.Context) []Finding {
 			continue
 		}
 		for _, fault := range rule.check(ctx, s) {
-			found = append(found, Finding{Rule: rule.ID, Severity: rule.Severity, Object: fault.object, What: fault.what, Fix: fault.fix, Evidence: fault.evidence})
+			found = append(found, Finding{Rule: rule.ID, Severity: rule.Severity, Object: fault.object, What: fault.what, Fix: s.protectInstead(rule.Group, fault), Evidence: fault.evidence})
 		}
 	}
 	return found

@@ -22,6 +22,8 @@ type catalog struct {
 	parameters   []parameterGrant
 	publications []publication
 	eventTrigger []eventTrigger
+	mappings     []userMapping
+	builtins     []builtinGrant
 	tenantsTable uint32 // of tenants.tenants; 0 where it is missing
 
 	relationByName   map[string]*relation
@@ -90,9 +92,10 @@ type relation struct {
 	Forced    bool     `db:"forced"`
 	Partition bool     `db:"partition"`
 	Extension bool     `db:"extension"`
-	Options   []string `db:"options"`
-	Rows      float64  `db:"rows"` // the planner's estimate
+	Options   []string `db:"options"` // of a foreign table: its own, such as table_name
+	Rows      float64  `db:"rows"`    // the planner's estimate
 	OwnedBy   uint32   `db:"owned_by"`
+	Query     string   `db:"query"` // of a view, as pg_get_viewdef spells it
 
 	columns     []*column
 	constraints []*constraint
@@ -166,6 +169,10 @@ type function struct {
 	Extension bool     `db:"extension"`
 	Reads     []uint32 `db:"reads"` // of a body that Postgres parsed
 	Calls     []uint32 `db:"calls"`
+	Names     []string `db:"names"`    // of its arguments, "" where one has none
+	Returns   uint32   `db:"returned"` // the table whose rows it returns; 0 where there is none
+	Volatile  bool     `db:"is_volatile"`
+	Leakproof bool     `db:"leakproof"`
 
 	grants []privilege
 	words  map[string]bool
@@ -282,14 +289,4 @@ func (f *function) searchPath() (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func (x *index) leads(column int16) bool { return len(x.Columns) > 0 && x.Columns[0] == column }
-
-func quoteAll(names []string) string {
-	quoted := make([]string, len(names))
-	for i, name := range names {
-		quoted[i] = isolation.Quote(name)
-	}
-	return strings.Join(quoted, ", ")
 }

@@ -31,7 +31,7 @@ func tableUndeclared(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, t := range s.tenants {
 		if t.declared == nil {
-			found = append(found, at(t.Title(), shell("nself tenant protect %s", t.Title()),
+			found = append(found, at(t.Title(), protect(t.Title()),
 				"its column %s names a tenant, and no rule of the list holds for it", t.name))
 		}
 	}
@@ -60,7 +60,7 @@ func tableChild(_ context.Context, s *state) []fault {
 			if key.Kind != "f" || target == nil || target.people() {
 				continue
 			}
-			found = append(found, at(r.Title(), shell("nself tenant protect %s", r.Title()),
+			found = append(found, at(r.Title(), protect(r.Title()),
 				"its %s refers to %s, so its rows belong to tenants as well, and no wall is around them", strings.Join(r.columnNames(key.Columns), ", "), target.Title()))
 			break
 		}
@@ -72,7 +72,7 @@ func tenantColumnMissing(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, t := range s.tenants {
 		if t.column == nil {
-			found = append(found, at(t.Title(), shell("nself tenant protect %s", t.Title()), "the list says that %s names the tenant", t.name))
+			found = append(found, at(t.Title(), protect(t.Title()), "the list says that %s names the tenant", t.name))
 		}
 	}
 	return found

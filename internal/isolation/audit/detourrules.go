@@ -19,6 +19,7 @@ var detourRules = []Rule{
 	{"function-definer-above", Error, detourGroup, "a SECURITY DEFINER function of a role that no policy binds reads tenant tables", functionAbove},
 	{"function-definer-unbound", Warning, detourGroup, "a SECURITY DEFINER function reads tenant tables without asking for the session's tenant", functionUnbound},
 	{"function-definer-stray", Warning, detourGroup, "a SECURITY DEFINER function asks for the session's tenant, and a statement of it reads tenant tables without", functionStray},
+	{"function-definer-widened", Warning, detourGroup, "a SECURITY DEFINER function asks for the session's tenant beside an OR or under a NOT, which lets other rows in", functionWidened},
 	{"function-definer-unread", Warning, detourGroup, "what a SECURITY DEFINER function reads cannot be told: dynamic SQL, or another language", functionUnread},
 	{"rule-on-tenant-table", Warning, detourGroup, "a rewrite rule of a tenant table acts as its owner", ruleOnTable},
 	{"trigger-function-untrusted", Error, detourGroup, "a trigger of a tenant table runs a function of a role that the wall should bind", triggerUntrusted},
@@ -41,19 +42,13 @@ func viewNotInvoker(_ context.Context, s *state) []fault {
 			continue
 		}
 		if behind := s.behind(r.OID, map[uint32]bool{}); len(behind) > 0 {
-			found = append(found, at(r.Title(), safe("ALTER VIEW %s SET (security_invoker = true)", r.sql()),
-				"it shows %s as %s may see it", titles(behind), s.roleName(r.Owner)))
+			found = append(found, at(r.Title(), s.viewFix(r), "it shows %s as %s may see it", titles(behind), s.roleName(r.Owner)))
 		}
 	}
 	return found
 }
 
-func invoker(r *relation) bool {
-	return slices.ContainsFunc(r.Options, func(option string) bool {
-		name, value, _ := strings.Cut(option, "=")
-		return name == "security_invoker" && slices.Contains([]string{"true", "on", "1", "yes"}, strings.ToLower(value))
-	})
-}
+func invoker(r *relation) bool { return isOn(r.option("security_invoker")) }
 
 func titles(tables []*tenantTable) string {
 	var names []string
@@ -113,7 +108,7 @@ func foreignTableOpen(_ context.Context, s *state) []fault {
 	for _, r := range s.ordered() {
 		outsiders := s.outsiders(r)
 		declared := s.declaration(r.Schema, r.Name)
-		if r.Kind != "f" || len(outsiders) == 0 || r.columnNamed("tenant_id") == nil && declared == nil && len(s.partOf(r.OID)) == 0 {
+		if r.Kind != "f" || len(outsiders) == 0 || r.columnNamed("tenant_id") == nil && declared == nil && len(s.partOf(r.OID)) == 0 && s.named(r.option("schema_name"), r.option("table_name")) == nil {
 			continue
 		}
 		found = append(found, at(r.Title(), safe("REVOKE ALL ON %s FROM %s", r.sql(), s.granteesSQL(outsiders)),

@@ -168,6 +168,7 @@ func (c *crm) fork(t *testing.T) *crm {
 	for i := range copied.Tables {
 		entry := &copied.Tables[i]
 		entry.ObjectRelationships = slices.Clone(entry.ObjectRelationships)
+		entry.ComputedFields = slices.Clone(entry.ComputedFields)
 		entry.SelectPermissions = slices.Clone(entry.SelectPermissions)
 		entry.InsertPermissions = slices.Clone(entry.InsertPermissions)
 		entry.UpdatePermissions = slices.Clone(entry.UpdatePermissions)

@@ -105,6 +105,13 @@ func functionStray(_ context.Context, s *state) []fault {
 	})
 }
 
+func functionWidened(_ context.Context, s *state) []fault {
+	return s.eachCallable(func(f *function) (string, bool) {
+		return fmt.Sprintf("have it read %s as %s, and one of its conditions on the tenant stands in an OR or a NOT", titles(s.touchesDeep(f)), s.roleName(f.Owner)),
+			!s.above(f.Owner) && s.widened(f)
+	})
+}
+
 func functionUnread(_ context.Context, s *state) []fault {
 	return s.eachCallable(func(f *function) (string, bool) {
 		unread := f.unread()

@@ -74,18 +74,6 @@ func inheritedWidens(_ context.Context, s *state) []fault {
 	return found
 }
 
-func trackedUndeclared(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, entry := range s.metadata.Tables {
-		name := entry.Table
-		if s.declaration(name.Schema, name.Name) == nil {
-			found = append(found, at(name.String(), yamlFix("tables:\n  - table: %s\n    rows: shared # or: nself tenant protect %[1]s", name),
-				"nobody has said whose rows it holds"))
-		}
-	}
-	return found
-}
-
 func enumTable(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, entry := range s.trackedTables() {
@@ -143,43 +131,6 @@ func relationshipRemote(_ context.Context, s *state) []fault {
 		}
 	}
 	return found
-}
-
-func functionOpen(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, tracked := range s.metadata.Functions {
-		if behind := s.functionTouches(tracked.Function, tracked.Configuration.SessionArgument); behind != "" {
-			found = append(found, at("function "+tracked.Function.String(), yamlFix("configuration:\n  session_argument: hasura_session"),
-				"it reads %s; a query sends no session to Postgres, so it sees every tenant unless an argument tells it", behind))
-		}
-	}
-	return found
-}
-
-func computedOpen(_ context.Context, s *state) []fault {
-	var found []fault
-	for _, entry := range s.metadata.Tables {
-		for _, field := range entry.ComputedFields {
-			if behind := s.functionTouches(field.Definition.Function, field.Definition.SessionArgument); behind != "" {
-				found = append(found, at(fmt.Sprintf("%s.%s", entry.Table, field.Name), yamlFix("definition:\n  session_argument: hasura_session"),
-					"its function %s reads %s and is not told who asks", field.Definition.Function, behind))
-			}
-		}
-	}
-	return found
-}
-
-// functionTouches names the tenant tables that a function without a session argument
-// reads; "" where there are none.
-func (s *state) functionTouches(name metadata.FunctionName, sessionArgument string) string {
-	if sessionArgument != "" {
-		return ""
-	}
-	var behind []*tenantTable
-	for _, f := range s.functionsNamed(name) {
-		behind = append(behind, s.touchesDeep(f)...)
-	}
-	return titles(behind)
 }
 
 func remoteSchemaOpen(_ context.Context, s *state) []fault {

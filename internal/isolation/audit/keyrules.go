@@ -35,10 +35,17 @@ func joins(key *constraint, own, theirs int16) bool {
 
 // compositeFix leads the key with the tenant column, and makes the target unique by it.
 func (s *state) compositeFix(t *tenantTable, key *constraint, target *tenantTable) Fix {
-	own := append([]string{t.name}, t.columnNames(key.Columns)...)
-	theirs := append([]string{target.name}, target.columnNames(key.TargetColumns)...)
+	own, theirs := []string{t.name}, []string{target.name}
+	wanted := []int16{target.column.Number}
+	for i, number := range key.TargetColumns {
+		if number == target.column.Number {
+			continue // the tenant there was met by another column
+		}
+		wanted = append(wanted, number)
+		own = append(own, t.columnNames(key.Columns[i:i+1])...)
+		theirs = append(theirs, target.columnNames(key.TargetColumns[i:i+1])...)
+	}
 	var steps []string
-	wanted := append([]int16{target.column.Number}, key.TargetColumns...)
 	if !slices.ContainsFunc(target.indexes, func(x *index) bool { return x.Unique && !x.Partial && sameSet(x.Columns, wanted) }) {
 		steps = append(steps, fmt.Sprintf("ALTER TABLE %s ADD UNIQUE (%s)", target.sql(), quoteAll(theirs)))
 	}
@@ -185,4 +192,14 @@ func (s *state) tenantKeyFix(t *tenantTable, x *index) Fix {
 		return repair("DROP INDEX %s.%s;\nCREATE UNIQUE INDEX %[2]s ON %[3]s (%[4]s)", isolation.Quote(t.Schema), isolation.Quote(x.Name), t.sql(), columns)
 	}
 	return repair("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %s (%s)", t.sql(), isolation.Quote(x.Name), kind, columns)
+}
+
+func (x *index) leads(column int16) bool { return len(x.Columns) > 0 && x.Columns[0] == column }
+
+func quoteAll(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = isolation.Quote(name)
+	}
+	return strings.Join(quoted, ", ")
 }

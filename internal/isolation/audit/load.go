@@ -142,6 +142,8 @@ func (c *catalog) readSurroundings(r *reader) {
 	c.parameters = rowsOf[parameterGrant](r, parametersSQL)
 	c.publications = rowsOf[publication](r, publicationsSQL)
 	c.eventTrigger = rowsOf[eventTrigger](r, eventTriggersSQL)
+	c.mappings = rowsOf[userMapping](r, userMappingsSQL)
+	c.builtins = rowsOf[builtinGrant](r, builtinGrantsSQL)
 	if r.err == nil {
 		if c.tenantsTable, r.err = pg.Scalar[uint32](r.ctx, r.db, tenantsTableAllTenantsSQL, nil); r.err != nil {
 			r.err = fmt.Errorf("read the catalog: %w", r.err)

@@ -118,18 +118,6 @@ var metadataPlants = []plant{
 		c.entry("crm.contacts").RemoteRelationships = []metadata.RemoteRelationship{{Name: "score", Definition: map[string]any{
 			"to_remote_schema": map[string]any{"remote_schema": "scores", "lhs_fields": []any{"email"}}}}}
 	}},
-	{rule: "metadata-function-open", object: "function crm.search", sql: `
-		CREATE FUNCTION crm.search(wanted text) RETURNS SETOF crm.contacts LANGUAGE sql STABLE AS $$ SELECT * FROM crm.contacts WHERE email = wanted $$`,
-		change: func(c *crm) {
-			c.metadata.Functions = []metadata.Function{{Function: metadata.FunctionName{Schema: c.schema, Name: "search"}}}
-		}},
-	{rule: "metadata-computed-field-open", object: "crm.companies.contacts", sql: `
-		CREATE FUNCTION crm.contacts_of(company crm.companies) RETURNS bigint LANGUAGE sql STABLE
-		RETURN (SELECT count(*) FROM crm.contacts WHERE company_id = (company).id)`,
-		change: func(c *crm) {
-			c.entry("crm.companies").ComputedFields = []metadata.ComputedField{{Name: "contacts", Definition: metadata.ComputedFieldDefinition{
-				Function: metadata.FunctionName{Schema: c.schema, Name: "contacts_of"}}}}
-		}},
 	{rule: "metadata-unread", object: "sources[0].tables[2] (s.odd)", change: func(c *crm) {
 		c.metadata.Unread = []string{"sources[0].tables[2] (s.odd): it has a list where a table has an object"}
 	}},

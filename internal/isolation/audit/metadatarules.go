@@ -3,17 +3,19 @@ package audit
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/nself/tenancy/internal/isolation"
+	"github.com/nself/tenancy/internal/metadata"
 )
 
 var metadataRules = []Rule{
 	{"metadata-unread", Error, metadataGroup, "a part of the metadata cannot be read, so nothing is known of what it opens", metadataUnread},
-	{"metadata-source-unread", Notice, metadataGroup, "another source than default tracks tables, which are not audited", sourceUnread},
+	{"metadata-source-unread", Warning, metadataGroup, "another source than default tracks tables, which are not audited", sourceUnread},
 	{"metadata-filter-missing", Error, metadataGroup, "a permission on a tenant table does not ask for the session's tenant", filterMissing},
 	{"metadata-filter-widened", Error, metadataGroup, "a permission asks for the tenant inside _or, _not, _exists or another row, which binds nothing", filterWidened},
 	{"metadata-filter-empty", Error, metadataGroup, "a permission compares the tenant with nothing, which is true of every row", filterEmpty},
@@ -36,8 +38,7 @@ var metadataRules = []Rule{
 	{"metadata-enum-table", Error, metadataGroup, "a tenant table is tracked as an enum: its rows are part of the schema", enumTable},
 	{"metadata-relationship-leaves-tenant", Error, metadataGroup, "a relationship between tenant tables does not join by the tenant", relationshipLeaves},
 	{"metadata-relationship-remote", Warning, metadataGroup, "a tenant table is joined to a remote schema or source without the tenant", relationshipRemote},
-	{"metadata-function-open", Error, metadataGroup, "a tracked function reads tenant tables and is not told the session", functionOpen},
-	{"metadata-computed-field-open", Error, metadataGroup, "a computed field reads tenant tables and is not told the session", computedOpen},
+	{"metadata-view-without-tenant", Error, metadataGroup, "a tracked view over tenant tables shows no tenant column to filter by", viewWithoutTenant},
 	{"metadata-remote-schema-open", Warning, metadataGroup, "a remote schema has no permissions: every role has all of it", remoteSchemaOpen},
 	{"metadata-action-open", Error, metadataGroup, "an action of the product is open to a role it is not for", actionOpen},
 	{"metadata-action-role-unknown", Warning, metadataGroup, "an action is open to a role that no token carries", actionRoleUnknown},
@@ -57,8 +58,36 @@ func sourceUnread(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, source := range s.metadata.Sources {
 		if source.Name != "default" && source.Tables > 0 {
-			found = append(found, at("source "+source.Name, advice("see by hand that none of its tables holds rows of tenants, and allow it with that reason"),
-				"it tracks %d tables of a database that this audit does not see", source.Tables))
+			what := fmt.Sprintf("it tracks %d tables of a database that this audit does not see", source.Tables)
+			if alike := s.namedAlike(source.Name); len(alike) > 0 {
+				what += ", and " + strings.Join(alike, ", ") + " may be the tenant tables of those names here, under other permissions"
+			}
+			found = append(found, at("source "+source.Name, advice("see by hand that none of its tables holds rows of tenants, and allow it with that reason; tables of this database are tracked in the source default alone"), "%s", what))
+		}
+	}
+	return found
+}
+
+// namedAlike are the tables that a source tracks under the name of a tenant table.
+func (s *state) namedAlike(source string) []string {
+	var document struct {
+		Sources []struct {
+			Name   string `json:"name"`
+			Tables []struct {
+				Table json.RawMessage `json:"table"`
+			} `json:"tables"`
+		} `json:"sources"`
+	}
+	if json.Unmarshal(s.metadata.JSON, &document) != nil {
+		return nil // metadata-unread tells of what has another shape
+	}
+	var found []string
+	for _, of := range document.Sources {
+		for _, entry := range of.Tables {
+			var name metadata.TableName
+			if of.Name == source && json.Unmarshal(entry.Table, &name) == nil && s.named(name.Schema, name.Name) != nil {
+				found = append(found, name.String())
+			}
 		}
 	}
 	return found

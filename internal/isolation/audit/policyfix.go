@@ -29,9 +29,12 @@ func (t *tenantTable) listed() []isolation.Policy {
 
 // bindFix takes a policy away, and makes those of the list that its roles then lack.
 func (s *state) bindFix(t *tenantTable, p *policy) Fix {
-	steps := []string{"DROP POLICY " + isolation.Quote(p.Name) + " ON " + t.sql()}
+	steps := []string{"DROP POLICY IF EXISTS " + isolation.Quote(p.Name) + " ON " + t.sql()}
 	for _, d := range t.listed() {
 		if d.Name == p.Name || !t.hasPolicy(d.Name) && s.isForAny(p, d.To) {
+			if d.Name != p.Name {
+				steps = append(steps, "DROP POLICY IF EXISTS "+isolation.Quote(d.Name)+" ON "+t.sql())
+			}
 			steps = append(steps, t.wanted().CreatePolicy(d))
 		}
 	}

@@ -45,8 +45,10 @@ const schemasSQL = `
 const relationsSQL = `
 	SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind, c.relowner AS owner,
 	       c.relrowsecurity AS rls, c.relforcerowsecurity AS forced, c.relispartition AS partition,
-	       x.objid IS NOT NULL AS extension, coalesce(c.reloptions, '{}') AS options, c.reltuples::float8 AS rows,
+	       x.objid IS NOT NULL AS extension, coalesce(y.ftoptions, c.reloptions, '{}') AS options, c.reltuples::float8 AS rows,
+	       CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) ELSE '' END AS query,
 	       coalesce(o.refobjid, 0::oid) AS owned_by` + fromUserRelations + `
+	LEFT JOIN pg_catalog.pg_foreign_table y ON y.ftrelid = c.oid
 	LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_class'::regclass AND x.objid = c.oid AND x.objsubid = 0 AND x.deptype = 'e'
 	LEFT JOIN pg_catalog.pg_depend o ON c.relkind = 'S' AND o.classid = 'pg_catalog.pg_class'::regclass AND o.objid = c.oid
 	  AND o.refclassid = 'pg_catalog.pg_class'::regclass AND o.deptype IN ('a', 'i')
@@ -104,6 +106,8 @@ const databaseGrantsSQL = `
 const functionsSQL = `
 	SELECT f.oid, n.nspname::text AS schema, f.proname::text AS name, pg_get_function_identity_arguments(f.oid) AS arguments,
 	       f.pronargs::int AS argument_count, l.lanname::text AS language, f.prosecdef AS definer,
+	       coalesce(f.proargnames, '{}') AS names, f.provolatile = 'v' AS is_volatile, f.proleakproof AS leakproof,
+	       (SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = f.prorettype) AS returned,
 	       f.prorettype = 'pg_catalog.trigger'::regtype AS trigger, f.prokind = 'p' AS procedure, f.proowner AS owner,
 	       coalesce(f.proconfig, '{}') AS config, coalesce(pg_get_function_sqlbody(f.oid), f.prosrc) AS source,
 	       x.objid IS NOT NULL AS extension, coalesce(d.reads, '{}') AS reads, coalesce(d.calls, '{}') AS calls

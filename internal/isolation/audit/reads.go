@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 var (
 	notCode     = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|'(?:[^']|'')*'`)
 	wordOrDots  = regexp.MustCompile(`[a-z_][\w$]*(?:\.[a-z_][\w$]*)?`)
+	fieldOf     = regexp.MustCompile(`\(\s*([a-z_]\w*)\s*\)\s*\.\s*([a-z_])`) // (c).name, which is c.name
 	settingRead = regexp.MustCompile(`(?i)current_setting\(\s*'([^']+)'`)
 )
 
@@ -21,8 +23,24 @@ func (f *function) setWords() {
 		}
 		return " "
 	})
-	f.code = strings.ReplaceAll(strings.ToLower(text), `"`, "")
+	text = strings.ReplaceAll(strings.ToLower(text), `"`, "")
+	for i := f.Count; i > 0; i-- {
+		name := strings.ToLower(f.argument(i))
+		text = strings.ReplaceAll(text, fmt.Sprintf("$%d", i), name)
+		if whole := strings.ToLower(f.Name) + "." + name; strings.Contains(text, whole) {
+			text = regexp.MustCompile(`\b`+regexp.QuoteMeta(whole)+`\b`).ReplaceAllLiteralString(text, name)
+		}
+	}
+	f.code = fieldOf.ReplaceAllString(text, "$1.$2")
 	f.words = wordsOf(f.code)
+}
+
+// argument is the name by which code speaks of an argument, counted from 1.
+func (f *function) argument(number int) string {
+	if number <= len(f.Names) && f.Names[number-1] != "" {
+		return f.Names[number-1]
+	}
+	return fmt.Sprintf("arg%d", number)
 }
 
 func wordsOf(code string) map[string]bool {
@@ -118,7 +136,7 @@ func (s *state) behind(oid uint32, seen map[uint32]bool) []*tenantTable {
 		return []*tenantTable{t}
 	}
 	r := s.relations[oid]
-	if r == nil || seen[oid] {
+	if r == nil || seen[oid] || holdsToTenant(s, r) {
 		return nil
 	}
 	seen[oid] = true

@@ -180,8 +180,11 @@ func loginBecomes(_ context.Context, s *state) []fault {
 		}
 		for _, target := range s.rolesByName() {
 			way := s.pathsOf(r)[target.OID]
-			if way == nil || !target.Superuser && !target.BypassRLS && !slices.Contains([]string{ownerRole, serverRole}, target.Name) {
+			if way == nil || !target.Superuser && !target.BypassRLS && !slices.Contains([]string{ownerRole, serverRole, hasuraRole}, target.Name) {
 				continue
+			}
+			if slices.ContainsFunc(way[:len(way)-1], func(m membership) bool { return s.is(m.Role, ownerRole) }) {
+				continue // the owner is told of, and is above the others
 			}
 			fix := s.cutWay(way)
 			fix.Safe = false
@@ -196,7 +199,7 @@ func tableOwned(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, t := range s.tenants {
 		if !s.is(t.Owner, ownerRole) {
-			found = append(found, at(t.Title(), repair("ALTER TABLE %s OWNER TO %s", t.sql(), ownerRole),
+			found = append(found, at(t.Title(), repair("-- as a superuser: neither %s nor nself_owner may do it alone\nALTER TABLE %s OWNER TO %s", s.roleName(t.Owner), t.sql(), ownerRole),
 				"%s owns it, so may switch its policies off and grant it to anyone", s.roleName(t.Owner)))
 		}
 	}
@@ -222,7 +225,7 @@ func schemaOwned(_ context.Context, s *state) []fault {
 		if r == nil || s.trusted(n.Owner) && r.Name != serverRole || strings.HasPrefix(r.Name, "pg_") {
 			continue
 		}
-		found = append(found, at("schema "+n.Name, repair("ALTER SCHEMA %s OWNER TO %s", isolation.Quote(n.Name), ownerRole),
+		found = append(found, at("schema "+n.Name, repair("-- as a superuser: neither %s nor nself_owner may do it alone\nALTER SCHEMA %s OWNER TO %s", r.Name, isolation.Quote(n.Name), ownerRole),
 			"%s owns it, so may drop and replace what is in it", r.Name))
 	}
 	return found

@@ -42,7 +42,7 @@ const (
 )
 
 // rules is every rule; each group's are in its own file.
-var rules = slices.Concat(serverRules, policyRules, columnRules, detourRules, roleRules, plannerRules, metadataRules, allowRules)
+var rules = slices.Concat(serverRules, policyRules, columnRules, detourRules, roleRules, surroundingRules, plannerRules, metadataRules, queryRules, allowRules)
 
 // Rules lists every rule there is.
 func Rules() []Rule { return slices.Clone(rules) }
@@ -68,8 +68,9 @@ func yamlFix(format string, args ...any) Fix {
 	return Fix{Kind: "yaml", Text: fmt.Sprintf(format, args...)}
 }
 
-func shell(format string, args ...any) Fix {
-	return Fix{Kind: "shell", Text: fmt.Sprintf(format, args...)}
+// protect is the command that builds the whole wall around a table.
+func protect(table string) Fix {
+	return Fix{Kind: "shell", Text: "nself tenant protect " + table}
 }
 
 func advice(format string, args ...any) Fix {

@@ -38,7 +38,8 @@ type state struct {
 	descendants []*tenantTable // their partitions and inheritance children that are none themselves
 	byOID       map[uint32]*tenantTable
 	rights      []right
-	own         map[string][]string // the product's own actions, with their roles
+	own         map[string][]string    // the product's own actions, with their roles
+	context     []isolation.Difference // of the functions that policies ask
 	skipped     []string
 	outdated    bool // Postgres is too old for the catalog to be read
 }
@@ -80,6 +81,9 @@ func examine(ctx context.Context, tx pgx.Tx, config Config) (*state, error) {
 	if err := s.read(ctx, tx); err != nil {
 		return nil, err
 	}
+	if s.context, err = isolation.ContextDifferences(ctx, tx); err != nil {
+		return nil, err
+	}
 	s.findTenants()
 	s.sayWhatIsLeftOut()
 	if s.metadata == nil {
@@ -97,7 +101,9 @@ func (s *state) skip(format string, args ...any) {
 func (s *state) sayWhatIsLeftOut() {
 	if s.metadata == nil {
 		s.skip("Hasura's metadata: neither HASURA_GRAPHQL_ENDPOINT nor --metadata was given")
-		return
+	}
+	if !s.server.Superuser && slices.ContainsFunc(s.mappings, func(m userMapping) bool { return m.Unseen }) {
+		s.skip("as whom roles act on foreign servers: only a superuser may read each user mapping's options")
 	}
 }
 

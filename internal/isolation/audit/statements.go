@@ -73,6 +73,9 @@ func containsAny(words, wanted map[string]bool) bool {
 	return false
 }
 
+// elsewhere finds the functions of Postgres and its extensions that run a text as SQL.
+var elsewhere = regexp.MustCompile(`\b(dblink\w*|query_to_xml\w*|table_to_xml\w*|cursor_to_xml\w*|schema_to_xml\w*|database_to_xml\w*|ts_stat)\s*\(`)
+
 var dynamic = regexp.MustCompile(`\bexecute\b\s*(\w*)`)
 
 // unread says what of a function cannot be read here: "" where all of it can.
@@ -84,6 +87,9 @@ func (f *function) unread() string {
 		if !slices.Contains([]string{"function", "procedure", "on"}, match[1]) {
 			return "it runs SQL that it puts together itself (EXECUTE)"
 		}
+	}
+	if sender := elsewhere.FindString(f.code); sender != "" {
+		return "it sends SQL that it is given or puts together (" + strings.TrimRight(sender, " (") + ")"
 	}
 	return ""
 }

@@ -18,6 +18,9 @@ func (s *state) trackedTables() []trackedTable {
 	found := make([]trackedTable, len(s.metadata.Tables))
 	for i, entry := range s.metadata.Tables {
 		found[i] = trackedTable{entry, s.named(entry.Table.Schema, entry.Table.Name)}
+		if found[i].tenant == nil {
+			found[i].tenant = s.asView(entry.Table)
+		}
 	}
 	return found
 }

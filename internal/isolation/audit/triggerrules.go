@@ -3,6 +3,9 @@ package audit
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 )
 
 func triggerUntrusted(_ context.Context, s *state) []fault {
@@ -67,6 +70,71 @@ func eventTriggerUntrusted(_ context.Context, s *state) []fault {
 		}
 		found = append(found, at("event trigger "+e.Name, repair("ALTER %s OWNER TO %s", f.sql(), ownerRole),
 			"%s belongs to %s, and is run by whoever changes the schema, superusers too", f.Title(), s.roleName(f.Owner)))
+	}
+	return found
+}
+
+// ofRow finds what a statement of a trigger says of the row.
+var ofRow = regexp.MustCompile(`\b(?:new|old)\b(?:\.(\w+))?`)
+
+func triggerNotifies(_ context.Context, s *state) []fault {
+	return s.eachTriggerFunction(func(t *tenantTable, f *function) (Fix, string) {
+		holding := map[string]bool{}
+		for statement := range strings.SplitSeq(f.code, ";") {
+			_, sent, notifies := strings.Cut(statement, "pg_notify")
+			if notifies && (saysOfRow(sent, t.name) || containsAny(wordsOf(sent), holding)) {
+				return advice("send the ids alone, and let the listener read the row with its own rights"),
+					fmt.Sprintf("%s sends values of the row by NOTIFY: any login of this database may LISTEN, of whichever tenant", f.Title())
+			}
+			if saysOfRow(statement, t.name) {
+				for _, name := range filledBy(statement) {
+					holding[name] = true
+				}
+			}
+		}
+		return Fix{}, ""
+	})
+}
+
+// saysOfRow reports whether code names the row of a trigger, beyond its ids.
+func saysOfRow(code, tenant string) bool {
+	return slices.ContainsFunc(ofRow.FindAllStringSubmatch(code, -1), func(match []string) bool {
+		return match[1] != "id" && match[1] != tenant
+	})
+}
+
+var writesTo = regexp.MustCompile(`\b(?:insert\s+into|merge\s+into|update)\s+(?:only\s+)?([a-z_][\w$]*(?:\.[a-z_][\w$]*)?)`)
+
+func triggerCopies(_ context.Context, s *state) []fault {
+	return s.eachTriggerFunction(func(_ *tenantTable, f *function) (Fix, string) {
+		for _, match := range writesTo.FindAllStringSubmatch(f.code, -1) {
+			for _, r := range s.relationsByWord[match[1]] {
+				if !strings.Contains(match[1], ".") && !slices.Contains(f.schemas(), strings.ToLower(r.Schema)) || !r.table() || s.byOID[r.OID] != nil || s.partOfDeclared(r) {
+					continue
+				}
+				if readers := s.outsiders(r, "SELECT"); len(readers) > 0 {
+					return protect(r.Title()), fmt.Sprintf("%s writes to %s, which has no wall, and %s may read that", f.Title(), r.Title(), s.namesOf(readers))
+				}
+			}
+		}
+		return Fix{}, ""
+	})
+}
+
+// eachTriggerFunction asks of every trigger of a tenant table what is wrong with its
+// function; "" where nothing is.
+func (s *state) eachTriggerFunction(ask func(*tenantTable, *function) (Fix, string)) []fault {
+	var found []fault
+	for _, t := range s.tenants {
+		for _, g := range t.triggers {
+			f := s.functions[g.Function]
+			if f == nil || f.Extension || f.system() {
+				continue
+			}
+			if fix, what := ask(t, f); what != "" {
+				found = append(found, at(fmt.Sprintf("%s (trigger %s)", t.Title(), g.Name), fix, "%s", what))
+			}
+		}
 	}
 	return found
 }
