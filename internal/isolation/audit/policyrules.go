@@ -86,7 +86,11 @@ func policyWithoutCheck(_ context.Context, s *state) []fault {
 		if p.Check != "" || p.Using == "" || !strings.Contains("*w", p.Command) {
 			return fault{}, false // without either, the policy lets nothing be written
 		}
-		return at(t.policyTitle(p), safe("ALTER POLICY %s ON %s WITH CHECK (%s)", isolation.Quote(p.Name), t.sql(), p.Using),
+		fix := safe("ALTER POLICY %s ON %s WITH CHECK (%s)", isolation.Quote(p.Name), t.sql(), p.Using)
+		if s.mustBind(t, p) && s.gripOf(t, p, p.Using) == loose {
+			fix = s.bindFix(t, p) // to write an open USING down again mends nothing
+		}
+		return at(t.policyTitle(p), fix,
 			"what may be written follows from USING alone, and would widen with it"), true
 	})
 }

@@ -88,3 +88,22 @@ func TestRepairChangesNothingWhereAFixFails(t *testing.T) {
 		t.Errorf("it changed:\n%s\nfrom:\n%s", after, before)
 	}
 }
+
+// A policy that lets everything be seen is not mended by letting everything be written.
+func TestRepairDoesNotWriteAnOpenPolicyDownAgain(t *testing.T) {
+	c := newCRM(t)
+	execute(t, c.tx, `DROP POLICY active_tenant ON crm.contacts; CREATE POLICY active_tenant ON crm.contacts TO nself_app USING (true)`)
+	found := 0
+	for _, f := range c.audit(t) {
+		if f.Rule != "policy-without-check" {
+			continue
+		}
+		found++
+		if f.Fix.Safe || strings.Contains(f.Fix.Text, "CHECK (true)") {
+			t.Errorf("the fix is safe %t: %s", f.Fix.Safe, f.Fix.Text)
+		}
+	}
+	if found != 1 {
+		t.Errorf("found %d times", found)
+	}
+}
