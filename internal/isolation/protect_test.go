@@ -263,7 +263,7 @@ func TestATableOfKeysAloneAgreesWithItsOwnDeclaration(t *testing.T) {
 func TestANarrowerDeclarationTakesTheWiderWallDown(t *testing.T) {
 	db := pgtest.Database(t)
 	super := db.Superuser(t)
-	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.notes (body text)`)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.notes (id serial, body text)`)
 	request := isolation.Request{List: ours(t), Names: names(t, "shop.notes"), Column: "tenant_id"}
 	plan := protect(t, super, request)
 	execute(t, super, `CREATE POLICY stray ON shop.notes USING (true)`)
@@ -273,6 +273,10 @@ func TestANarrowerDeclarationTakesTheWiderWallDown(t *testing.T) {
 	request.List = ours(t).Union(isolation.List{narrow})
 	protect(t, super, request)
 	agrees(t, super, request.List)
+	draws, err := pg.Scalar[bool](t.Context(), super, `SELECT has_sequence_privilege('nself_app', 'shop.notes_id_seq', 'USAGE')`, nil)
+	if err != nil || draws {
+		t.Errorf("who inserts no more still draws numbers: %t, %v", draws, err)
+	}
 }
 
 func TestThePlanNamesEverySchemaWhateverTheSearchPath(t *testing.T) {

@@ -18,10 +18,10 @@ func (p *planner) plan() (Protection, error) {
 		p.out.Tables = append(p.out.Tables, p.chosen[name])
 		p.handover(name)
 	}
-	// A table that is registered has its columns and keys.
 	for _, name := range names {
 		p.composed(name)
 	}
+	// A table that is registered has its columns and keys.
 	joining := slices.DeleteFunc(slices.Clone(names), func(name Name) bool { return !p.new(name) || !p.chosen[name].Walled() })
 	var references []string
 	for _, name := range joining {
@@ -121,14 +121,13 @@ func (p *planner) references(name Name) []string {
 		}
 		from, _ := p.walled(f.from())
 		to, _ := p.walled(f.to())
-		definition, fault := p.composite(f, from.TenantColumn(), to.TenantColumn())
-		if fault != "" {
-			p.fail(f.from(), "%s", fault)
+		if obstacle := p.obstacle(f, from.TenantColumn(), to.TenantColumn()); obstacle != "" {
+			p.fail(f.from(), "%s", obstacle)
 			continue
 		}
 		table := f.from().Quoted()
 		p.add("ALTER TABLE " + table + " DROP CONSTRAINT " + Quote(f.Name))
-		again = append(again, "ALTER TABLE "+table+" ADD CONSTRAINT "+Quote(f.Name)+" "+definition)
+		again = append(again, "ALTER TABLE "+table+" ADD CONSTRAINT "+Quote(f.Name)+" "+f.composite(from.TenantColumn(), to.TenantColumn()))
 		p.out.widened = append(p.out.widened, widened{f, from.TenantColumn()})
 	}
 	return again
@@ -169,28 +168,22 @@ func (p *planner) stays(name Name, f foreignKey) (stays bool, note string) {
 	return !own && fromWalled && p.new(f.from()), "" // that is told with the table that refers
 }
 
-// composite is the reference with the tenant columns in it; or why there can be none.
-func (p *planner) composite(f foreignKey, own, theirs string) (definition, fault string) {
-	if _, walled := p.walled(f.from()); !walled {
-		return "", fmt.Sprintf("refers to %s by %s and has no wall: protect both at once", f.to(), f.Name)
+// obstacle says why a reference cannot get the tenant columns into it; "" where it can.
+func (p *planner) obstacle(f foreignKey, own, theirs string) string {
+	_, walled := p.walled(f.from())
+	switch {
+	case !walled:
+		return fmt.Sprintf("refers to %s by %s and has no wall: protect both at once", f.to(), f.Name)
+	case f.clears() && slices.Contains(f.Columns, own):
+		return fmt.Sprintf("has the reference %s, which would clear the tenant column: make it anew with ON DELETE SET NULL (the other columns)", f.Name)
+	case slices.Contains(f.Refers, theirs):
+		return fmt.Sprintf("refers to %s by %s with another column in the place of the tenant's: make it by %s", f.to(), f.Name, own)
+	case f.Full:
+		return fmt.Sprintf("has the reference %s MATCH FULL: make it anew without", f.Name)
+	case f.clearsOnUpdate():
+		return fmt.Sprintf("has the reference %s with an ON UPDATE that would clear the tenant column: make it anew without", f.Name)
 	}
-	if f.clears() && slices.Contains(f.Columns, own) {
-		return "", fmt.Sprintf("has the reference %s, which would clear the tenant column: make it anew with ON DELETE SET NULL (the other columns)", f.Name)
-	}
-	if slices.Contains(f.Refers, theirs) {
-		return "", fmt.Sprintf("refers to %s by %s with another column in the place of the tenant's: make it by %s", f.to(), f.Name, own)
-	}
-	return f.composite(own, theirs)
-}
-
-// clears reports whether the reference sets all its columns when what it refers to goes.
-func (f foreignKey) clears() bool {
-	for _, action := range []string{" ON DELETE SET NULL", " ON DELETE SET DEFAULT"} {
-		if _, after, found := cutOutsideQuotes(f.Definition, action); found && !strings.HasPrefix(after, " (") {
-			return true
-		}
-	}
-	return f.OnUpdate == "n" || f.OnUpdate == "d"
+	return ""
 }
 
 // walled finds a table of this plan or of the list that has a wall by its tenant column.
@@ -200,29 +193,6 @@ func (p *planner) walled(name Name) (Table, bool) {
 		t, chosen = p.request.List.Find(name)
 	}
 	return t, chosen && t.Walled() && t.Rows != OfMembers
-}
-
-// composite is the reference with the tenant columns in it; or why there can be none.
-func (f foreignKey) composite(own, theirs string) (definition, fault string) {
-	if f.Full {
-		return "", fmt.Sprintf("has the reference %s MATCH FULL: make it anew without", f.Name)
-	}
-	if f.OnUpdate == "n" || f.OnUpdate == "d" {
-		return "", fmt.Sprintf("has the reference %s with an ON UPDATE that would clear the tenant column: make it anew without", f.Name)
-	}
-	head, tail, _ := cutOutsideQuotes(f.Definition, " REFERENCES ")
-	definition = openingWith(head, own) + " REFERENCES " + openingWith(tail, theirs)
-	cleared := make([]string, len(f.Columns))
-	for i, column := range f.Columns {
-		cleared[i] = Quote(column)
-	}
-	for _, action := range []string{" ON DELETE SET NULL", " ON DELETE SET DEFAULT"} {
-		before, after, found := cutOutsideQuotes(definition, action)
-		if found && !strings.HasPrefix(after, " (") {
-			definition = before + action + " (" + strings.Join(cleared, ", ") + ")" + after
-		}
-	}
-	return definition, ""
 }
 
 // keys makes every key that holds across tenants one within a tenant, and sees to an index
@@ -267,13 +237,12 @@ func (p *planner) sequences(t Table, s *shape, grantees []string) {
 			writers = append(writers, role)
 		}
 	}
-	if len(writers) == 0 {
-		return
-	}
 	slices.Sort(writers)
 	for _, sequence := range s.Sequences {
-		p.add("REVOKE ALL ON SEQUENCE "+sequence+" FROM "+strings.Join(grantees, ", "),
-			"GRANT USAGE ON SEQUENCE "+sequence+" TO "+strings.Join(writers, ", "))
+		p.add("REVOKE ALL ON SEQUENCE " + sequence + " FROM " + strings.Join(grantees, ", "))
+		if len(writers) > 0 {
+			p.add("GRANT USAGE ON SEQUENCE " + sequence + " TO " + strings.Join(writers, ", "))
+		}
 	}
 	if len(s.Sequences) > 0 && p.new(t.Name) {
 		p.note(t.Name, "numbers its rows from one sequence for all tenants: the gaps tell how much the others write; use uuids where that matters")
