@@ -24,16 +24,19 @@ type room struct {
 // house is docs/architecture.md as a table: imports run down it, never up.
 var house = []room{
 	{"leaf", []string{"internal/id", "internal/fault", "internal/session", "internal/text", "internal/pg", "internal/audit",
-		"internal/idempotency", "internal/inbox"}, []string{"leaf"}, false},
-	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token"}, []string{"leaf", "noun"}, false},
+		"internal/idempotency", "internal/inbox", "internal/seal", "internal/queue", "internal/listen"}, []string{"leaf"}, false},
+	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token", "internal/identity", "internal/apikey"},
+		[]string{"leaf", "noun"}, false},
+	{"flow", []string{"internal/signin"}, []string{"leaf", "noun", "partner"}, false},
 	{"files", []string{"hasura"}, nil, false},
 	{"upkeep", []string{"internal/migrate", "internal/metadata"}, []string{"leaf", "files"}, false},
-	{"partner", []string{"internal/hasuraapi"}, []string{"leaf", "upkeep"}, true},
+	{"partner", []string{"internal/hasuraapi", "internal/mailer", "internal/provider"}, []string{"leaf", "upkeep"}, true},
 	{"wall", []string{"internal/isolation"}, []string{"leaf", "files", "upkeep"}, false},
 	{"examiner", []string{"internal/doctor", "internal/isolation/"}, []string{"leaf", "files", "partner", "upkeep", "wall"}, true},
-	{"settings", []string{"internal/config"}, []string{"leaf", "noun"}, false},
-	{"door", []string{"handlers", "handlers/"}, []string{"leaf", "noun", "door"}, true},
-	{"wiring", []string{"internal/app"}, []string{"leaf", "noun", "upkeep", "settings", "door"}, true},
+	{"settings", []string{"internal/config"}, []string{"leaf", "noun", "partner"}, false},
+	{"door", []string{"handlers", "handlers/"}, []string{"leaf", "noun", "flow", "door"}, true},
+	{"worker", []string{"internal/jobs"}, []string{"leaf", "partner"}, false},
+	{"wiring", []string{"internal/app"}, []string{"leaf", "noun", "flow", "partner", "upkeep", "settings", "door", "worker"}, true},
 	{"stand-in", []string{"internal/local/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "settings", "door", "wiring", "stand-in"}, true},
 	{"test support", []string{"internal/pgtest"}, []string{"leaf", "noun", "upkeep", "stand-in"}, false},
 	{"command", []string{"cmd/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "wall", "examiner", "settings", "wiring", "stand-in"}, true},
@@ -42,7 +45,9 @@ var house = []room{
 
 // nounsOf is which noun may use which other.
 var nounsOf = map[string][]string{
-	"internal/token": {"internal/member"},
+	"internal/token":    {"internal/member"},
+	"internal/identity": {"internal/member"},
+	"internal/apikey":   {"internal/member", "internal/token"},
 }
 
 // standInUsers are the commands that start stand-ins.

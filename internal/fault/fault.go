@@ -36,6 +36,15 @@ const (
 	AlreadyMember        Code = "already-member"
 	AlreadyInvited       Code = "already-invited"
 	InvitationEnded      Code = "invitation-ended"
+	TransferEnded        Code = "transfer-ended"
+	QuotaExceeded        Code = "quota-exceeded"
+	SessionEnded         Code = "session-ended"
+	InvalidToken         Code = "invalid-token"
+	InvalidGrant         Code = "invalid-grant"
+	LinkEnded            Code = "link-ended"
+	WrongCode            Code = "wrong-code"
+	WrongTenant          Code = "wrong-tenant"
+	TooManyRequests      Code = "too-many-requests"
 	IdempotencyKeyReused Code = "idempotency-key-reused"
 	Unavailable          Code = "unavailable"
 	Internal             Code = "internal"
@@ -68,6 +77,15 @@ var Codes = []struct {
 	{AlreadyMember, "The user is a member already."},
 	{AlreadyInvited, "An invitation to this address is open; resend or revoke it."},
 	{InvitationEnded, "The invitation is accepted, revoked or expired."},
+	{TransferEnded, "The offer of ownership is accepted, declined, taken back or expired."},
+	{QuotaExceeded, "The plan's limit is reached; `limit` and `current` say which and how much."},
+	{SessionEnded, "The session has ended: signed out, revoked, or its time is over; sign in again."},
+	{InvalidToken, "The token is not one of this server's, is damaged, or its time is over."},
+	{InvalidGrant, "What was shown to get a token (a provider's token, a refresh token, an API key) is not good, or no longer."},
+	{LinkEnded, "The sign-in link was used, is past its time, or had too many wrong codes; ask for another."},
+	{WrongCode, "The code is not the one shown where the sign-in was asked for; `triesLeft` says how many are left."},
+	{WrongTenant, "The token is for another tenant than the host's."},
+	{TooManyRequests, "Too many of these from one address or network; `retryAfter` says in how many seconds to try again."},
 	{IdempotencyKeyReused, "The idempotency key was used with another input."},
 	{Unavailable, "The database is out of reach, or the request took too long; try again."},
 	{Internal, "A bug on this side; the server's log tells it."},
