@@ -16,7 +16,7 @@ import (
 	"github.com/nself/tenancy/internal/session"
 )
 
-// The n-th tenant, its owner and the n-th contact have ids that end in n. Tenant 1 is the
+// The n-th tenant, its owner, the owner's session and the n-th contact have ids that end in n. Tenant 1 is the
 // big one: every even contact is its own; the 999 others share the odd ones.
 const (
 	tenants  = 1000
@@ -33,10 +33,14 @@ INSERT INTO tenants.tenants (id, slug, name, owner_user_id)
   SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(n), 12, '0'))::uuid, 'tenant-' || n, 'Tenant ' || n,
     ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid FROM generate_series(1, %[1]d) n;
 INSERT INTO tenants.tenant_members (tenant_id, user_id, role) SELECT id, owner_user_id, 'owner' FROM tenants.tenants;
+INSERT INTO auth.sessions (id, family_id, method, tenant_id, user_id, role, expires_at)
+  SELECT session, session, 'link', tenant_id, user_id, 'tenant_owner', now() + interval '90 days'
+  FROM (SELECT tenant_id, user_id, overlay(user_id::text PLACING 'b' FROM 20)::uuid AS session FROM tenants.tenant_members) opened;
 COMMIT;
 ANALYZE auth.users;
 ANALYZE tenants.tenants;
 ANALYZE tenants.tenant_members;
+ANALYZE auth.sessions;
 CREATE SCHEMA crm`
 
 // tablesSQL are a customer's tables as they were before protect: of the second, which has
@@ -92,10 +96,10 @@ CREATE POLICY naive ON crm.contacts TO bench_naive USING (tenant_id = crm.naive_
 CREATE POLICY claimed ON crm.contacts TO bench_claimed USING (tenant_id = (SELECT tenants.current_tenant_id()))`
 
 // house is the database of all benchmarks and a connection of each side, in the session
-// of the big tenant's owner.
+// of the big tenant's owner; unnamed is one that does not say which session.
 type house struct {
-	db                         *pgtest.DB
-	app, plain, naive, claimed reader
+	db                                  *pgtest.DB
+	app, unnamed, plain, naive, claimed reader
 }
 
 func newHouse(b *testing.B) house {
@@ -114,6 +118,7 @@ func newHouse(b *testing.B) house {
 	run(b, super, rivalsSQL, password(b, h.db, "bench_plain"), password(b, h.db, "bench_naive"), password(b, h.db, "bench_claimed"))
 	of := ownerOf(b, big)
 	h.app, h.plain = newReader(b, h.db, "nself_app", of), newReader(b, h.db, "bench_plain", of)
+	h.unnamed = newReader(b, h.db, "nself_app", session.Session{Role: of.Role, User: of.User, Tenant: of.Tenant})
 	h.naive, h.claimed = newReader(b, h.db, "bench_naive", of), newReader(b, h.db, "bench_claimed", of)
 	return h
 }
@@ -165,10 +170,14 @@ func ownerOf(t testing.TB, n int) session.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return session.Session{Role: session.TenantOwner, User: user, Tenant: tenant}
+	opened, err := id.Parse[id.Session](numbered('b', n).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session.Session{Role: session.TenantOwner, User: user, Tenant: tenant, ID: opened}
 }
 
-// numbered is the n-th id of a kind: 8 users, 9 tenants, a contacts.
+// numbered is the n-th id of a kind: 8 users, 9 tenants, a contacts, b sessions.
 func numbered(kind rune, n int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("00000000-0000-4000-%c000-%012x", kind, n))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -20,18 +21,20 @@ const (
 
 // counted is what Postgres itself counts.
 type counted struct {
-	Guard   int64 // calls of tenants.active_tenant_id
-	Tenants int64 // index look-ups in tenants.tenants
-	Members int64 // index look-ups in tenants.tenant_members
-	Seq     int64 // sequential scans of the two
+	Guard    int64 // calls of tenants.active_tenant_id
+	Tenants  int64 // index look-ups in tenants.tenants
+	Members  int64 // index look-ups in tenants.tenant_members
+	Sessions int64 // index look-ups in auth.sessions
+	Seq      int64 // sequential scans of the three
 }
 
 const countedSQL = `
 SELECT coalesce(sum(calls), 0)::bigint AS guard,
   coalesce((SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'tenants.tenants'::regclass), 0) AS tenants,
   coalesce((SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'tenants.tenant_members'::regclass), 0) AS members,
+  coalesce((SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'auth.sessions'::regclass), 0) AS sessions,
   (SELECT coalesce(sum(seq_scan), 0)::bigint FROM pg_stat_xact_user_tables
-   WHERE relid IN ('tenants.tenants'::regclass, 'tenants.tenant_members'::regclass)) AS seq
+   WHERE relid IN ('tenants.tenants'::regclass, 'tenants.tenant_members'::regclass, 'auth.sessions'::regclass)) AS seq
 FROM pg_stat_xact_user_functions WHERE funcid = 'tenants.active_tenant_id()'::regprocedure`
 
 // list is a database with a small table behind the standard wall, and nself_app in it.
@@ -80,13 +83,13 @@ func cost(t *testing.T, app reader, sql string) (int64, counted) {
 	}
 	after := counts(t, tx)
 	return tag.RowsAffected(), counted{after.Guard - before.Guard, after.Tenants - before.Tenants,
-		after.Members - before.Members, after.Seq - before.Seq}
+		after.Members - before.Members, after.Sessions - before.Sessions, after.Seq - before.Seq}
 }
 
-func TestGuardIsTwoIndexLookupsPerStatementNotPerRow(t *testing.T) {
+func TestGuardIsThreeIndexLookupsPerStatementNotPerRow(t *testing.T) {
 	app := list(t)
-	once, twice := counted{Guard: 1, Tenants: 1, Members: 1}, counted{Guard: 2, Tenants: 2, Members: 2}
-	andForeignKey := counted{Guard: 1, Tenants: 1 + listed, Members: 1} // which looks up the tenant of each new row
+	once, twice := counted{Guard: 1, Tenants: 1, Members: 1, Sessions: 1}, counted{Guard: 2, Tenants: 2, Members: 2, Sessions: 2}
+	andForeignKey := counted{Guard: 1, Tenants: 1 + listed, Members: 1, Sessions: 1} // which looks up the tenant of each new row
 	for _, c := range []struct {
 		sql  string
 		rows int64
@@ -117,7 +120,17 @@ func TestGuardIsAskedBeforeTheRows(t *testing.T) {
 	app := list(t)
 	app.setting = ownerOf(t, small).Setting()
 	rows, got := cost(t, app, `SELECT id FROM crm.list`)
-	if want := (counted{Guard: 1, Tenants: 1, Members: 1}); rows != 0 || got != want {
+	if want := (counted{Guard: 1, Tenants: 1, Members: 1, Sessions: 1}); rows != 0 || got != want {
 		t.Errorf("another tenant's rows: %d rows at %+v, want none at %+v", rows, got, want)
+	}
+}
+
+func TestGuardAsksForNoSessionWhereNoneIsNamed(t *testing.T) {
+	app, unnamed := list(t), ownerOf(t, big)
+	unnamed.ID = id.Session{}
+	app.setting = unnamed.Setting()
+	rows, got := cost(t, app, `SELECT id FROM crm.list`)
+	if want := (counted{Guard: 1, Tenants: 1, Members: 1}); rows != listed || got != want {
+		t.Errorf("%d rows at %+v, want %d at %+v", rows, got, listed, want)
 	}
 }

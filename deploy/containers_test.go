@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,20 +41,22 @@ func TestOursRunAsNobody(t *testing.T) {
 	}
 }
 
-func TestOnlyHasuraIsPublishedAndOnLoopback(t *testing.T) {
-	services := project(t, "HASURA_PORT=18080").Services
+func TestOnlyWhatPeopleReachIsPublishedAndOnLoopback(t *testing.T) {
+	published := map[string][2]string{"hasura": {"18080", "8080"}, "server": {"18081", "8080"}, "mail": {"18025", "8025"}}
+	services := project(t, "HASURA_PORT=18080", "SERVER_PORT=18081", "MAIL_PORT=18025").Services
 	for name, service := range services {
+		want, reached := published[name]
 		for _, port := range service.Ports {
-			if name != "hasura" || port.HostIP != "127.0.0.1" || port.Published != "18080" || port.Target != 8080 {
+			if !reached || port.HostIP != "127.0.0.1" || port.Published != want[0] || fmt.Sprint(port.Target) != want[1] {
 				t.Errorf("%s publishes %+v", name, port)
 			}
 		}
-		if _, out := service.Networks["outside"]; out != (name == "hasura") {
+		if _, out := service.Networks["outside"]; out != reached {
 			t.Errorf("%s on the network outside: %v", name, out)
 		}
-	}
-	if len(services["hasura"].Ports) != 1 {
-		t.Error("Hasura is not published")
+		if reached && len(service.Ports) != 1 {
+			t.Errorf("%s is not published", name)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caarlos0/env/v11"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nself/tenancy/hasura"
@@ -131,8 +132,8 @@ func TestExampleTellsTheServersDefaults(t *testing.T) {
 		if value, ok := required[name]; ok {
 			return value
 		}
-		if told[name] == "" && slices.Contains(config.Names(), name) {
-			t.Errorf("%s has no default in .env.example", name)
+		if told[name] == "" && hasDefault(t, name) {
+			t.Errorf("the default of %s is not in .env.example", name)
 		}
 		return told[name]
 	})
@@ -142,6 +143,16 @@ func TestExampleTellsTheServersDefaults(t *testing.T) {
 	if diff := cmp.Diff(bare, full); diff != "" {
 		t.Errorf("the server's defaults (-) and .env.example (+):\n%s", diff)
 	}
+}
+
+// hasDefault reports whether the server has a value for a variable that is not set.
+func hasDefault(t *testing.T, name string) bool {
+	t.Helper()
+	fields, err := env.GetFieldParams(&config.Server{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(fields, func(f env.FieldParams) bool { return f.Key == name && f.DefaultValue != "" })
 }
 
 func TestEnvIsNeverCommitted(t *testing.T) {

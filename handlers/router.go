@@ -28,6 +28,7 @@ import (
 type Config struct {
 	DB             *pgxpool.Pool
 	Actions        actions.Config
+	Tokens         tokens.Config
 	WebhookSecrets []string // any of them opens /actions and /events
 	MaxBodyBytes   int64
 	RequestTimeout time.Duration
@@ -52,7 +53,8 @@ func New(c Config) *chi.Mux {
 	r.Get("/healthz", ops.Health)
 	r.Get("/readyz", ops.Ready(c.Ready))
 	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
-	r.Get("/.well-known/jwks.json", tokens.JWKS(c.DB))
+	c.Tokens.DB = c.DB
+	tokens.Mount(r, c.Tokens)
 
 	r.With(secret(c.WebhookSecrets, actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))
 	r.With(secret(c.WebhookSecrets, events.Refuse)).Mount("/events", events.Handler(c.DB, events.Table()))

@@ -54,6 +54,13 @@ var refusing = []string{
 	"tenant|setting|list|X", "tenant|setting|get|X|locale", "tenant|setting|get|acme|X", "tenant|setting|set|X|theme|dark",
 	"tenant|setting|set|acme|X|dark", "tenant|setting|remove|X|locale", "tenant|setting|remove|acme|X",
 	"user|create|X", "user|list|--limit|X", "token|mint|X", "token|mint|USER|--tenant|X", "token|mint|USER|--ttl|X",
+	"token|sessions|--user|X", "token|sessions|--tenant|X", "token|sessions|--limit|X",
+	"token|revoke|X", "token|revoke|--user|X|--yes", "token|revoke|--user|USER|--tenant|X",
+	"token|impersonate|X|--reason|a test", "token|impersonate|USER|--reason|a test|--tenant|X", "token|impersonate|USER|--reason|a test|--ttl|X",
+	"tenant|key|create|X|ci", "tenant|key|create|acme|ci|--role|X", "tenant|key|create|acme|ci|--expires|X",
+	"tenant|key|list|X", "tenant|key|revoke|X|a", "tenant|key|revoke|acme|X",
+	"tenant|member|transfer|X|USER", "tenant|member|transfer|acme|X", "tenant|member|transfer|X|--cancel",
+	"tenant|invitation|list|X", "tenant|invitation|resend|acme|X", "tenant|invitation|revoke|X|zoe@example.com", "tenant|invitation|revoke|acme|X",
 	"tenant|show|acme|--endpoint|X/v1", "tenant|show|acme|--token|X.",
 }
 

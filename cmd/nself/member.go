@@ -24,14 +24,9 @@ const (
 	removeMemberMutation = `mutation ($tenant: String, $user: uuid!) {
 		reply: removeMember(tenant: $tenant, userId: $user) { ` + memberReply + ` }
 	}`
-	inviteMemberMutation = `mutation ($tenant: String, $email: String!, $role: String) {
-		reply: inviteMember(tenant: $tenant, email: $email, role: $role) {
-			id tenant_id: tenantId email role created_at: createdAt expires_at: expiresAt token
-		}
-	}`
 	listMembersQuery = `query ($where: tenants_bool_exp!) {
 		tenants(where: $where) {
-			members(order_by: [{joined_at: asc}, {user_id: asc}]) { tenant_id user_id role joined_at invited_by user { email name } }
+			members(order_by: [{joined_at: asc}, {user_id: asc}]) { tenant_id user_id role joined_at invited_by user { email name kind } }
 		}
 	}`
 	memberByEmailQuery = `query ($where: tenants_bool_exp!, $email: String!) {
@@ -44,24 +39,16 @@ type member struct {
 	UserID    string     `json:"user_id"`
 	Email     string     `json:"email,omitempty"`
 	Name      string     `json:"name,omitempty"`
+	Kind      string     `json:"kind,omitempty"` // person, or service: the identity of an API key
 	Role      string     `json:"role"`
 	JoinedAt  *time.Time `json:"joined_at"`
 	InvitedBy *string    `json:"invited_by"`
 }
 
-type invitation struct {
-	ID        string     `json:"id"`
-	TenantID  string     `json:"tenant_id"`
-	Email     string     `json:"email"`
-	Role      string     `json:"role"`
-	CreatedAt *time.Time `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
-	Token     string     `json:"token"`
-}
-
 func (p *program) memberCommands() *cobra.Command {
-	return group("member", "Manage a tenant's members", "Add, list, change, remove and invite the members of a tenant. Roles: owner, admin, member, guest.",
-		p.addMemberCommand(), p.listMembersCommand(), p.updateMemberCommand(), p.removeMemberCommand(), p.inviteCommand())
+	return group("member", "Manage a tenant's members", `Add, list, change, remove and invite the members of a tenant, and offer one of them
+its ownership. Roles: owner, admin, member, guest.`,
+		p.addMemberCommand(), p.listMembersCommand(), p.updateMemberCommand(), p.removeMemberCommand(), p.inviteCommand(), p.transferCommand())
 }
 
 func (p *program) addMemberCommand() *cobra.Command {
@@ -165,7 +152,7 @@ func (p *program) findMember(ctx context.Context, tenantRef, ref string) (string
 func (p *program) listMembersCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list <tenant>", Short: "List a tenant's members",
-		Long: "List a tenant's members, the longest-serving first.",
+		Long: "List a tenant's members, the longest-serving first; also the identities that its API keys act as.",
 		Example: `  nself tenant member list acme
   nself tenant member list acme --json`,
 		Args: takes(1, 1),
@@ -182,6 +169,9 @@ func (p *program) listMembersCommand() *cobra.Command {
 				rows := make([][]string, len(members))
 				for i, m := range members {
 					rows[i] = []string{m.UserID, m.Email, m.Name, m.Role, when(m.JoinedAt)}
+					if m.Kind == service {
+						rows[i][1] = "(API key)"
+					}
 				}
 				table(w, []string{"USER ID", "EMAIL", "NAME", "ROLE", "JOINED"}, rows)
 			})
@@ -192,10 +182,7 @@ func (p *program) listMembersCommand() *cobra.Command {
 func listMembers(ctx context.Context, client *hasuraapi.Client, ref string) ([]member, error) {
 	type nested struct {
 		member
-		User *struct {
-			Email string `json:"email"`
-			Name  string `json:"name"`
-		} `json:"user"`
+		User *identity `json:"user"`
 	}
 	type membership struct {
 		Members []nested `json:"members"`
@@ -205,36 +192,8 @@ func listMembers(ctx context.Context, client *hasuraapi.Client, ref string) ([]m
 	for i, m := range found.Members {
 		members[i] = m.member
 		if m.User != nil {
-			members[i].Email, members[i].Name = m.User.Email, m.User.Name
+			members[i].Email, members[i].Name, members[i].Kind = m.User.Email, m.User.Name, m.User.Kind
 		}
 	}
 	return members, err
-}
-
-func (p *program) inviteCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "invite <tenant> <e-mail> [role]", Short: "Invite an address",
-		Long: `Invite an address to a tenant; in the role member where none is given. The token is
-printed once and kept nowhere: who has it and signs in with that address joins.`,
-		Example: `  nself tenant member invite acme carol@example.com guest`,
-		Args:    takes(2, 3),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			email, err := address(args[1])
-			if err != nil {
-				return err
-			}
-			variables := map[string]any{"tenant": args[0], "email": email}
-			if len(args) > 2 {
-				variables["role"] = args[2]
-			}
-			made, err := act[invitation](cmd.Context(), p, inviteMemberMutation, variables)
-			if err != nil {
-				return err
-			}
-			return p.print(made, func(w *strings.Builder) {
-				p.done(w, "Invited: %s to %s as %s (ID: %s)", made.Email, args[0], made.Role, made.ID)
-				describe(w, "  ", []field{{"Token", made.Token}, {"Expires", when(made.ExpiresAt)}})
-			})
-		},
-	}
 }

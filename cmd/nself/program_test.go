@@ -27,6 +27,22 @@ func TestUsageFaultsEndWithTwo(t *testing.T) {
 		"--slug is empty":                        "tenant rename acme --slug=",
 		"not a whole number of seconds":          "token mint a@b.example --ttl 10ms",
 		"needs --yes where there is no":          "tenant delete acme",
+		"--ttl 1h0m0.5s is not a whole":          "token impersonate a@b.example --reason why --ttl 1h0m0.5s",
+		"--reason is needed: why you act as":     "token impersonate a@b.example",
+		"--reason is empty":                      "token impersonate a@b.example --reason=",
+		"and not both; nself token sessions":     "token revoke",
+		"or a user with --user, and not both":    "token revoke 7e1f7a6e-9a2b-4c63-8f0e-0a4f3c1d2b5a --user a@b.example",
+		`"7e1f" is no session's id`:              "token revoke 7e1f",
+		"--user is empty":                        "token revoke --user= 7e1f",
+		"everywhere needs --yes":                 "token revoke --user a@b.example",
+		"the old keys needs --yes":               "token rotate-key --revoke-old",
+		"--limit -2 is less than 0":              "token sessions --limit -2",
+		`--expires "30d" is neither`:             "tenant key create acme ci --expires 30d",
+		"-1h is not in the future":               "tenant key create acme ci --expires -1h",
+		`"nsk_" is neither an API key's id`:      "tenant key revoke acme nsk_",
+		"goes with one address; got 2":           "tenant member invite acme a@b.example c@d.example guest --any-address",
+		"neither an invitation's id nor":         "tenant invitation revoke acme bob",
+		"name the user to offer it to":           "tenant member transfer acme",
 		"--owner is needed":                      "tenant create Acme",
 		"operator's: leave --token out":          "user create a@b.example --token t",
 		"init needs the operator's":              "tenant init --token t",
@@ -105,7 +121,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	visit((&program{}).root())
-	if seen < 28 {
+	if seen < 40 {
 		t.Errorf("only %d commands", seen)
 	}
 }

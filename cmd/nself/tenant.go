@@ -15,10 +15,10 @@ import (
 )
 
 func (p *program) tenantCommands() *cobra.Command {
-	return group("tenant", "Set up, make and manage tenants", "Set up the installation; make tenants and manage them, their members and settings.",
+	return group("tenant", "Set up, make and manage tenants", "Set up the installation; make tenants and manage them, their members, invitations, API keys and settings.",
 		p.initCommand(), p.protectCommand(), p.auditCommand(), p.proveCommand(), p.testIsolationCommand(), p.createCommand(), p.listCommand(), p.showCommand(), p.statsCommand(), p.renameCommand(),
 		p.suspendCommand(), p.activateCommand(), p.deleteCommand(), p.restoreCommand(),
-		p.memberCommands(), p.settingCommands())
+		p.memberCommands(), p.invitationCommands(), p.keyCommands(), p.settingCommands())
 }
 
 // tenant is a tenant as tables and actions tell it, in the words of --json. What a
@@ -49,6 +49,9 @@ const (
 	tenantReply = `id slug name status strategy plan owner_user_id: ownerUserId url metadata created_at: createdAt
 		updated_at: updatedAt suspended_at: suspendedAt suspend_reason: suspendReason deleted_at: deletedAt purge_after: purgeAfter`
 )
+
+// namedTenantQuery is the lookup of what a tenant is called.
+const namedTenantQuery = `query ($where: tenants_bool_exp!) { tenants(where: $where) { id slug name } }`
 
 // whereTenant selects the tenant named by id or slug.
 func whereTenant(ref string) map[string]any {

@@ -1,17 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
-
-const deletedTenantQuery = `query ($where: tenants_bool_exp!) { tenants(where: $where) { id slug name } }`
 
 const deleteTenantMutation = `mutation ($tenant: String, $slug: String!) {
 	reply: deleteTenant(tenant: $tenant, confirmSlug: $slug) { ` + tenantReply + ` }
@@ -38,7 +31,7 @@ there is no terminal to ask on.`,
 		if err != nil {
 			return err
 		}
-		found, err := findTenant[tenant](cmd.Context(), client, lookup{document: deletedTenantQuery, ref: args[0]})
+		found, err := findTenant[tenant](cmd.Context(), client, lookup{document: namedTenantQuery, ref: args[0]})
 		if err != nil {
 			return err
 		}
@@ -54,34 +47,4 @@ there is no terminal to ask on.`,
 		return p.changeTenant(cmd, deleteTenantMutation, map[string]any{"tenant": found.ID, "slug": found.Slug}, "deleted")
 	}
 	return cmd
-}
-
-// interactive reports whether somebody can be asked.
-func (p *program) interactive() bool {
-	return p.stdin != nil && term.IsTerminal(int(p.stdin.Fd()))
-}
-
-// ask puts a question on stderr and reads the line that answers it. Without an answer,
-// or when ctx ends first, that is an error.
-func (p *program) ask(ctx context.Context, question string) (string, error) {
-	_, _ = fmt.Fprint(p.stderr, clean(question))
-	type answer struct {
-		line string
-		err  error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		line, err := bufio.NewReader(p.stdin).ReadString('\n')
-		answered <- answer{line, err}
-	}()
-	select {
-	case <-ctx.Done():
-		say(p.stderr, "")
-		return "", errors.New("stopped: nothing was done")
-	case got := <-answered:
-		if got.err != nil {
-			return "", errors.New("no answer: nothing was done")
-		}
-		return strings.TrimSpace(got.line), nil
-	}
 }

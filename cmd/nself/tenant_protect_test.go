@@ -65,7 +65,7 @@ func TestProtectAppliesOnceAndAgain(t *testing.T) {
 		if !strings.Contains(done, "✓ crm.contacts, crm.deals behind the wall in the database\n") || !strings.Contains(done, "Hasura was left alone") {
 			t.Errorf("got %s", done)
 		}
-		if agree := env.mustDo(t, "tenant", "protect", "--check"); !strings.Contains(agree, "13 declared tables agree with the database") {
+		if agree := env.mustDo(t, "tenant", "protect", "--check"); !strings.Contains(agree, "18 declared tables agree with the database") {
 			t.Errorf("got %s", agree)
 		}
 	}
@@ -97,7 +97,7 @@ func TestProtectWritesAProjectThatAgrees(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if agree := env.mustDo(t, "tenant", "protect", "--check", "--dir", dir); !strings.Contains(agree, "13 declared tables agree with the database and the metadata") {
+	if agree := env.mustDo(t, "tenant", "protect", "--check", "--dir", dir); !strings.Contains(agree, "18 declared tables agree with the database and the metadata") {
 		t.Errorf("got %s", agree)
 	}
 

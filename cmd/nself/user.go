@@ -33,6 +33,17 @@ type user struct {
 	CreatedAt *time.Time `json:"created_at"`
 }
 
+// identity is a user as another table's row refers to one.
+type identity struct {
+	Email string `json:"email"`
+	Name  string `json:"name"`
+	Kind  string `json:"kind"`
+}
+
+// service is the kind of a user that is no person but the identity of an API key, whose
+// address is nobody's.
+const service = "service"
+
 func (p *program) userCommands() *cobra.Command {
 	return group("user", "Make and list users", "Make and list the people who may become members of tenants.",
 		p.createUserCommand(), p.listUsersCommand())
@@ -98,7 +109,7 @@ func (p *program) listUsersCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		where, variables := map[string]any{}, map[string]any{}
+		where, variables := map[string]any{"kind": map[string]any{"_neq": service}}, map[string]any{}
 		if search != "" {
 			where["_or"] = contains(search, "email", "name")
 		}

@@ -1,131 +1,117 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
-
-	"github.com/nself/tenancy/internal/hasuraapi"
 )
-
-// insider is an admin of a tenant with a token that stays valid for the whole test.
-type insider struct {
-	client *hasuraapi.Client
-	app    *pgx.Conn // as nself_app, a service of the customer's
-	sess   string    // the same session as the service sets it
-}
-
-// newInsider makes the tenant and the admin, who has written one row.
-func newInsider(t *testing.T, i installation, slug string) insider {
-	t.Helper()
-	address := slug + "@example.com"
-	i.mustDo(t, "user", "create", address)
-	i.mustDo(t, "tenant", "create", slug, "--slug", slug, "--owner", "owner@acme.example")
-	i.mustDo(t, "tenant", "member", "add", slug, address, "admin")
-	token := strings.TrimSpace(i.mustDo(t, "token", "mint", address, "--tenant", slug, "--ttl", "1h"))
-	client, err := hasuraapi.New(i.environment["HASURA_GRAPHQL_ENDPOINT"], hasuraapi.Credential{Token: token}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, err := pgx.Connect(t.Context(), i.settings.Get("APP_DATABASE_URL"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = app.Close(context.WithoutCancel(t.Context())) })
-	in := insider{client: client, app: app}
-	err = i.owner(t).QueryRow(t.Context(), `SELECT jsonb_build_object('x-hasura-role', 'tenant_admin', 'x-hasura-user-id', u.id, 'x-hasura-tenant-id', t.id)::text
-		FROM tenants.tenants t, auth.users u WHERE t.slug = $1 AND u.email = $2`, slug, address).Scan(&in.sess)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return in
-}
 
 // channels are the ways to a tenant's rows; each says what it saw or did, and "nothing"
 // where it was refused.
 func (in insider) channels(t *testing.T) map[string]string {
 	t.Helper()
+	const read, write = `SELECT DISTINCT name FROM crm.contacts`, `INSERT INTO crm.contacts (name) VALUES ('Ada') RETURNING name`
 	return map[string]string{
-		"Hasura query":     in.ask(t, `{ reply: crm_contacts { name } }`),
-		"Hasura aggregate": in.ask(t, `{ reply: crm_contacts_aggregate(where: {name: {_eq: "Ada"}}) { aggregate { count } } }`),
-		"Hasura update":    in.ask(t, `mutation { reply: update_crm_contacts(where: {}, _set: {name: "Ada"}) { affected_rows } }`),
-		"Hasura insert":    in.ask(t, `mutation { reply: insert_crm_contacts_one(object: {name: "Ada"}) { name } }`),
-		"action":           in.ask(t, `mutation { reply: setTenantSetting(key: "theme", value: "dark") { key } }`),
-		"nself_app read":   in.service(t, `SELECT DISTINCT name FROM crm.contacts`),
-		"nself_app write":  in.service(t, `INSERT INTO crm.contacts (name) VALUES ('Ada') RETURNING name`),
+		"Hasura query":             in.ask(t, `{ reply: crm_contacts { name } }`),
+		"Hasura aggregate":         in.ask(t, `{ reply: crm_contacts_aggregate(where: {name: {_eq: "Ada"}}) { aggregate { count } } }`),
+		"Hasura update":            in.ask(t, `mutation { reply: update_crm_contacts(where: {}, _set: {name: "Ada"}) { affected_rows } }`),
+		"Hasura insert":            in.ask(t, `mutation { reply: insert_crm_contacts_one(object: {name: "Ada"}) { name } }`),
+		"action":                   in.ask(t, `mutation { reply: setTenantSetting(key: "theme", value: "dark") { key } }`),
+		"nself_app read":           in.service(t, read),
+		"nself_app write":          in.service(t, write),
+		"nself_app read, unnamed":  in.unnamed(t, read),
+		"nself_app write, unnamed": in.unnamed(t, write),
 	}
 }
 
-func (in insider) ask(t *testing.T, document string) string {
+// personal are the ways of somebody who has chosen no tenant.
+func (in insider) personal(t *testing.T) map[string]string {
 	t.Helper()
-	var answer struct {
-		Reply any `json:"reply"`
-	}
-	if err := in.client.Do(t.Context(), document, nil, &answer); err != nil {
-		return "nothing"
-	}
-	switch told := fmt.Sprint(answer.Reply); told {
-	case "[]", "map[affected_rows:0]", "map[aggregate:map[count:0]]":
-		return "nothing"
-	default:
-		return told
+	return map[string]string{
+		"Hasura query of oneself":   in.ask(t, `{ reply: users { email } }`),
+		"Hasura query of sessions":  in.ask(t, `{ reply: sessions { id } }`),
+		"action that asks":          in.ask(t, `{ reply: myTenants { slug } }`),
+		"action that makes a thing": in.ask(t, `mutation { reply: createTenant(name: "Another") { name } }`),
 	}
 }
 
-func (in insider) service(t *testing.T, sql string) string {
+// putOut is a change that takes somebody out of service, what it takes from, and the
+// channels that go on.
+type putOut struct {
+	who      func(*testing.T, installation) insider
+	change   func(*testing.T, installation, insider)
+	channels func(insider, *testing.T) map[string]string
+	remain   []string
+}
+
+// admin is somebody whose token the operator minted, in a tenant of this slug.
+func admin(slug string) func(*testing.T, installation) insider {
+	return func(t *testing.T, i installation) insider { return newInsider(t, i, slug) }
+}
+
+func command(args ...string) func(*testing.T, installation, insider) {
+	return func(t *testing.T, i installation, _ insider) { i.mustDo(t, args...) }
+}
+
+// ends is what every way to end a session comes to.
+func ends(t *testing.T, i installation, in insider) {
 	t.Helper()
-	told := "nothing"
-	err := pgx.BeginFunc(t.Context(), in.app, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), `SELECT set_config('hasura.user', $1, true)`, in.sess); err != nil {
-			return err
-		}
-		rows, err := tx.Query(t.Context(), sql)
-		if err != nil {
-			return err
-		}
-		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if len(names) > 0 {
-			told = fmt.Sprint(names)
-		}
-		return err
-	})
-	if err != nil {
-		return "nothing"
+	const endSQL = `UPDATE auth.sessions SET ended_at = now(), end_reason = 'signed_out' WHERE id = $1 AND ended_at IS NULL`
+	tag, err := i.owner(t).Exec(t.Context(), endSQL, in.session["x-hasura-session-id"])
+	if err != nil || tag.RowsAffected() != 1 {
+		t.Fatalf("%d sessions ended, %v", tag.RowsAffected(), err)
 	}
-	return told
 }
 
-// What takes a tenant or a member out of service is felt by the very next statement on
-// every channel, on a table of the customer's, with a token that has an hour to live.
+// unasked are the channels on which no session is named: there the membership decides.
+var unasked = []string{"nself_app read, unnamed", "nself_app write, unnamed"}
+
+var putsOut = map[string]putOut{
+	"tenant suspended": {who: admin("suspended"), change: command("tenant", "suspend", "suspended")},
+	"tenant deleted":   {who: admin("deleted"), change: command("tenant", "delete", "deleted", "--yes")},
+	"member removed":   {who: admin("removed"), change: command("tenant", "member", "remove", "removed", "removed@example.com")},
+	"member demoted":   {who: admin("demoted"), change: command("tenant", "member", "update", "demoted", "demoted@example.com", "guest")},
+	"signed out":       {who: admin("signed-out"), change: ends, remain: unasked},
+	"session of an API key ended": {change: ends, remain: unasked, who: func(t *testing.T, i installation) insider {
+		return i.machine(t, "keyed")
+	}},
+	"impersonation ended": {change: ends, remain: unasked, who: func(t *testing.T, i installation) insider {
+		i.settle(t, "acted")
+		return i.holder(t, i.mustDo(t, "token", "impersonate", "acted@example.com", "--tenant", "acted", "--reason", "a test of the walls", "--ttl", "1h"))
+	}},
+	"session of a user ended": {change: ends, channels: insider.personal, who: func(t *testing.T, i installation) insider {
+		i.settle(t, "person")
+		return i.holder(t, i.mustDo(t, "token", "mint", "person@example.com", "--ttl", "1h"))
+	}},
+}
+
+// What takes a tenant, a member or a session out of service is felt by the very next
+// statement on every channel, on a table of the customer's, with a token that has an hour
+// to live.
 func TestWhoIsPutOutIsRefusedAtTheNextStatement(t *testing.T) {
 	i := install(t)
 	if _, err := i.owner(t).Exec(t.Context(), crm); err != nil {
 		t.Fatal(err)
 	}
 	i.mustDo(t, "tenant", "protect", "crm.contacts", "crm.deals", "--apply")
-	for slug, putOut := range map[string][]string{
-		"suspended": {"tenant", "suspend", "suspended"},
-		"deleted":   {"tenant", "delete", "deleted", "--yes"},
-		"removed":   {"tenant", "member", "remove", "removed", "removed@example.com"},
-		"demoted":   {"tenant", "member", "update", "demoted", "demoted@example.com", "guest"},
-	} {
-		t.Run(slug, func(t *testing.T) {
-			in := newInsider(t, i, slug)
-			in.service(t, `INSERT INTO crm.contacts (name) VALUES ('Ada')`)
-			for channel, told := range in.channels(t) {
+	for name, p := range putsOut {
+		t.Run(name, func(t *testing.T) {
+			in, channels := p.who(t, i), p.channels
+			if channels == nil {
+				channels = insider.channels
+				in.service(t, `INSERT INTO crm.contacts (name) VALUES ('Ada')`)
+			}
+			for channel, told := range channels(in, t) {
 				if told == "nothing" {
 					t.Errorf("%s: refused before", channel)
 				}
 			}
-			i.mustDo(t, putOut...)
-			for channel, told := range in.channels(t) {
-				if told != "nothing" {
-					t.Errorf("%s: %s", channel, told)
+			p.change(t, i, in)
+			for channel, told := range channels(in, t) {
+				if goesOn := slices.Contains(p.remain, channel); goesOn != (told != "nothing") {
+					t.Errorf("%s: %s, want it to go on: %t", channel, told, goesOn)
 				}
 			}
 		})

@@ -26,13 +26,13 @@ func serveCommand(getenv func(string) string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer server.DB.Close()
 			listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(settings.Port)))
 			if err != nil {
+				server.DB.Close()
 				return err
 			}
 			server.Log.Info("serving", "address", listener.Addr().String(), "version", version)
-			return app.ListenAndDrain(cmd.Context(), listener, server.Router)
+			return server.Serve(cmd.Context(), listener)
 		},
 	}
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/idempotency"
-	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
+	"github.com/nself/tenancy/internal/token"
 )
 
 // Action is one row of the table: who may call it and how it is served.
@@ -59,6 +59,9 @@ type keyed interface{ key() *string }
 // secretive is a reply that must not be stored whole.
 type secretive interface{ withoutSecrets() any }
 
+// A session that has ended may call nothing; each door says which memberships it asks of
+// the caller beside that.
+
 // forTenant is an action inside one tenant: the session's, or the one the operator
 // names. It runs as nself_tenant, under row-level security, but for the operator, who
 // may act on tenants that are out of service.
@@ -73,7 +76,7 @@ func forUser[In, Out any](name string, roles []session.Role, op operation[In, Ou
 }
 
 // forPerson is forUser without that: it asks who somebody is, and is the way on for
-// whoever lost one tenant, or a role in it, and has others.
+// whoever lost a role in one tenant, or whose tenant is out of service, and has others.
 func forPerson[In, Out any](name string, roles []session.Role, op operation[In, Out]) Action {
 	return newAction(name, roles, enterPerson, op)
 }
@@ -146,7 +149,7 @@ func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Sessio
 	if s.Tenant.IsZero() {
 		return s, fault.New(fault.TenantRequired, "the session names no tenant; choose one with switchTenant")
 	}
-	if err := member.Admit(ctx, tx, s); err != nil {
+	if err := token.Admit(ctx, tx, s); err != nil {
 		return s, err
 	}
 	if name != "" {
@@ -162,20 +165,22 @@ func enterTenant(ctx context.Context, tx pgx.Tx, c call, in any) (session.Sessio
 }
 
 // enterUser holds the caller to the tenant of the session, if it names one, and leaves it.
-func enterUser(ctx context.Context, tx pgx.Tx, c call, in any) (session.Session, error) {
-	if s := c.session; !s.IsOperator() && !s.Tenant.IsZero() {
-		if err := member.Admit(ctx, tx, s); err != nil {
+func enterUser(ctx context.Context, tx pgx.Tx, c call, _ any) (session.Session, error) {
+	s := c.session
+	if !s.IsOperator() {
+		if err := token.Admit(ctx, tx, s); err != nil {
 			return s, err
 		}
 	}
-	return enterPerson(ctx, tx, c, in)
-}
-
-// enterPerson leaves the tenant of the session: the actor is a user, in no tenant.
-func enterPerson(ctx context.Context, tx pgx.Tx, c call, _ any) (session.Session, error) {
-	s := c.session
 	s.Tenant = id.Tenant{}
 	return s, pg.EnterServer(ctx, tx, s)
+}
+
+// enterPerson leaves the tenant of the session without asking for a membership there: the
+// actor is a user, in no tenant.
+func enterPerson(ctx context.Context, tx pgx.Tx, c call, in any) (session.Session, error) {
+	c.session.Tenant = id.Tenant{}
+	return enterUser(ctx, tx, c, in)
 }
 
 // permits reports whether the role may call the action. Hasura holds the same list

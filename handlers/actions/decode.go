@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
@@ -103,8 +104,14 @@ func expected(t reflect.Type) string {
 		t = t.Elem()
 	}
 	switch {
-	case t == reflect.TypeFor[id.User](), t == reflect.TypeFor[id.Invitation]():
+	case t.PkgPath() == reflect.TypeFor[id.User]().PkgPath():
 		return "a uuid"
+	case t == reflect.TypeFor[time.Time]():
+		return "a time such as 2030-12-31T23:59:59Z"
+	case t == reflect.TypeFor[[]string]():
+		return "a list of strings"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
 	case t.Kind() == reflect.String:
 		return "a string"
 	case t.Kind() == reflect.Int:

@@ -17,6 +17,7 @@ import (
 	"github.com/nself/tenancy/handlers/actions"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pgtest"
+	"github.com/nself/tenancy/internal/queue"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/token"
 )
@@ -30,9 +31,13 @@ type house struct {
 	db     *pgxpool.Pool // as nself_server
 	router http.Handler
 	under  *pgtest.DB
+	minter *token.Minter
 }
 
-func newHouse(t testing.TB) house {
+// newHouse is an installation without mail.
+func newHouse(t testing.TB) house { return furnish(t, nil) }
+
+func furnish(t testing.TB, outbox *queue.Outbox) house {
 	t.Helper()
 	under := pgtest.Database(t)
 	db := under.Pool(t, "nself_server")
@@ -45,8 +50,8 @@ func newHouse(t testing.TB) house {
 	if err := minter.EnsureKey(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	return house{db: db, under: under, router: handlers.New(handlers.Config{
-		DB: db, Actions: actions.Config{Tenants: pgtest.Defaults, Minter: minter, BaseDomain: "example.com"},
+	return house{db: db, under: under, minter: minter, router: handlers.New(handlers.Config{
+		DB: db, Actions: actions.Config{Tenants: pgtest.Defaults, Minter: minter, BaseDomain: "example.com", Outbox: outbox, Links: pages{}},
 		WebhookSecrets: []string{secret, "the-secret-before-rotation"}, MaxBodyBytes: 1 << 20, RequestTimeout: 20 * time.Second,
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 	})}

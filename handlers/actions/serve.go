@@ -80,6 +80,9 @@ func serve(r *http.Request, db *pgxpool.Pool, table map[string]Action) (reply an
 	if !action.permits(caller.Role) {
 		return nil, fault.New(fault.Forbidden, "role %s may not call %s", caller.Role, name)
 	}
+	if caller.Impersonator != "" && withheldHere(name, body.Input) {
+		return nil, fault.New(fault.Forbidden, "%s is for the user alone; %s, who acts in the user's place, may not call it so", name, caller.Impersonator)
+	}
 	return action.serve(r.Context(), db, call{action: name, session: caller, input: body.Input})
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
-	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
 )
@@ -126,18 +125,6 @@ type setTenantPlanInput struct {
 
 func (h tenants) setPlan(ctx context.Context, tx pgx.Tx, s session.Session, in setTenantPlanInput) (tenantReply, error) {
 	return h.reply(tenant.SetPlan(ctx, tx, s, in.Plan))
-}
-
-// transferOwnership answers with the tenant, read before the caller's new role ends the
-// token's right to read it.
-func (h tenants) transferOwnership(ctx context.Context, tx pgx.Tx, s session.Session, in memberInput) (tenantReply, error) {
-	t, err := tenant.Get(ctx, tx, s.Tenant)
-	if err != nil {
-		return tenantReply{}, err
-	}
-	t.OwnerUserID = in.UserID
-	t.UpdatedAt, err = member.TransferOwnership(ctx, tx, s, in.UserID)
-	return h.reply(t, err)
 }
 
 type myTenantReply struct {

@@ -316,12 +316,14 @@ func TestAnotherTenantAndNoTenantAnswerAlike(t *testing.T) {
 func TestStatsCountTheTenantOnly(t *testing.T) {
 	h := newHouse(t)
 	team, _ := pgtest.NewTeam(t, h.db), pgtest.NewTeam(t, h.db)
+	h.must(t, pgtest.Operator, "setTenantPlan", map[string]any{"tenant": team.Slug, "plan": "free"})
 	h.must(t, owner(team), "inviteMember", map[string]any{"email": "a@b.example"})
+	h.must(t, owner(team), "createApiKey", map[string]any{"name": "no member"})
 	for _, sql := range []string{
 		`INSERT INTO tenants.tenant_invitations (tenant_id, email, role, token_hash, expires_at)
 		 VALUES ($1, 'late@b.example', 'guest', 'x', now() - interval '1 second')`,
-		`INSERT INTO auth.sessions (tenant_id, user_id, role, expires_at, ended_at, end_reason)
-		 SELECT t.id, t.owner_user_id, 'tenant_owner', now() + v.lasts, v.ended, v.why FROM tenants.tenants t,
+		`INSERT INTO auth.sessions (family_id, method, tenant_id, user_id, role, expires_at, ended_at, end_reason)
+		 SELECT gen_random_uuid(), 'operator', t.id, t.owner_user_id, 'tenant_owner', now() + v.lasts, v.ended, v.why FROM tenants.tenants t,
 		 (VALUES (interval '1 hour', NULL::timestamptz, NULL), ('-1 hour', NULL, NULL), ('1 hour', now(), 'x')) AS v (lasts, ended, why) WHERE t.id = $1`,
 	} {
 		if _, err := h.db.Exec(t.Context(), sql, team.ID); err != nil {
@@ -329,7 +331,7 @@ func TestStatsCountTheTenantOnly(t *testing.T) {
 		}
 	}
 	got := h.must(t, owner(team), "tenantStats", nil)
-	for field, want := range map[string]float64{"members": 4, "owners": 1, "admins": 1, "guests": 1, "openInvitations": 1, "activeSessions": 1, "settings": 2, "maxUsers": 5, "auditEntries": 5} {
+	for field, want := range map[string]float64{"members": 4, "owners": 1, "admins": 1, "guests": 1, "openInvitations": 1, "activeSessions": 2, "settings": 2, "maxUsers": 5, "auditEntries": 7} {
 		if got[field] != want {
 			t.Errorf("%s is %v, want %v", field, got[field], want)
 		}

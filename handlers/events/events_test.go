@@ -73,7 +73,8 @@ func suspended(team pgtest.Team, at time.Time) string {
 
 func (h house) openSession(t *testing.T, team pgtest.Team) {
 	t.Helper()
-	_, err := h.db.Exec(t.Context(), `INSERT INTO auth.sessions (tenant_id, user_id, role, expires_at) VALUES ($1, $2, 'tenant_owner', now() + interval '1 hour')`, team.ID, team.Owner)
+	_, err := h.db.Exec(t.Context(), `INSERT INTO auth.sessions (family_id, method, tenant_id, user_id, role, expires_at)
+		VALUES (gen_random_uuid(), 'link', $1, $2, 'tenant_owner', now() + interval '1 hour')`, team.ID, team.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}

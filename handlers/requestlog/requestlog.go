@@ -125,11 +125,12 @@ func Add(ctx context.Context, attrs ...slog.Attr) {
 	}
 }
 
-// Fault puts a fault on the request's line, with its hidden cause where it has one.
+// Fault puts a fault on the request's line, with its hidden cause where it has one, and
+// without what looks like a credential or an address in it.
 func Fault(ctx context.Context, f *fault.Fault) {
 	Add(ctx, slog.String("fault", string(f.Code)))
 	if f.Unwrap() != nil {
-		Add(ctx, slog.String("error", f.Error()))
+		Add(ctx, slog.String("error", scrubbed(f.Error())))
 	}
 }
 
@@ -138,6 +139,6 @@ func Panic(ctx context.Context, recovered any) error {
 	rec := of(ctx)
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	rec.line().ErrorContext(ctx, "panic", "value", fmt.Sprint(recovered), "stack", string(debug.Stack()))
+	rec.line().ErrorContext(ctx, "panic", "value", scrubbed(fmt.Sprint(recovered)), "stack", string(debug.Stack()))
 	return fmt.Errorf("panic: %v", recovered)
 }

@@ -1,34 +1,84 @@
-// Package tokens is the door to what verifies this installation's tokens.
+// Package tokens is the door for people and programs that want to be known here: signing
+// in by link, by a provider's token, by an API key; refreshing, choosing a tenant, signing
+// out; the pages that a browser needs for it; and what verifies this installation's
+// tokens. It answers in OAuth's shapes (RFC 6749, 6750, 8693), and in pages where a
+// browser asks for one. The host of a request decides the tenant. No page of another
+// origin can use these doors in somebody's name: nothing here sends CORS headers.
 package tokens
 
 import (
-	"fmt"
 	"net/http"
+	"net/netip"
+	"strings"
+	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/internal/fault"
-	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/signin"
 	"github.com/nself/tenancy/internal/token"
 )
 
-// maxAge is how long a verifier may keep the key set. Hasura fetches it again after
-// that; without the header it never would.
-const maxAge = 60 // seconds
+// Config is what the doors need.
+type Config struct {
+	DB             *pgxpool.Pool // handlers.New fills it in
+	Minter         *token.Minter
+	Verifier       *token.Verifier
+	Desk           *signin.Desk
+	Issuer         string         // JWT_ISSUER
+	PublicURL      string         // scheme, host and port, without a path; https makes cookies Secure
+	BaseDomain     string         // a tenant's host is <slug>.<BaseDomain>
+	RefreshTTL     time.Duration  // how long a browser keeps the refresh cookie
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+}
 
-// JWKS serves GET /.well-known/jwks.json.
-func JWKS(db *pgxpool.Pool) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		keys, err := token.JWKS(r.Context(), db)
-		if err != nil {
-			f := fault.From(pg.Explain(err))
-			requestlog.Fault(r.Context(), f)
-			http.Error(w, f.Message, http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "application/jwk-set+json")
-		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", maxAge))
-		_, _ = w.Write(keys) // the client is gone: nobody is left to tell
+// door is the Config made ready.
+type door struct {
+	Config
+	hosts  hosts
+	jar    jar
+	pages  *pages
+	origin *http.CrossOriginProtection
+
+	pageless bool // it answers programs alone, whatever they say they accept
+}
+
+// Mount adds the doors to a router.
+func Mount(r chi.Router, c Config) {
+	d := &door{
+		Config: c, hosts: newHosts(c.BaseDomain, c.PublicURL), jar: newJar(c.PublicURL, c.RefreshTTL),
+		pages: newPages(c.PublicURL, c.BaseDomain), origin: http.NewCrossOriginProtection(),
 	}
+	programs := *d
+	programs.pageless = true
+	r.Get("/.well-known/jwks.json", JWKS(c.DB))
+	r.Get("/.well-known/openid-configuration", d.discovery)
+	r.Route("/auth", func(r chi.Router) {
+		r.NotFound(d.get(func(*visit) error { return fault.New(fault.NotFound, "there is no such door below /auth") }))
+		r.MethodNotAllowed(d.get(func(v *visit) error {
+			v.w.Header().Set("Allow", strings.Join(methodsAt(r, v.r.URL.Path), ", "))
+			return as(http.StatusMethodNotAllowed, "invalid_request", fault.New(fault.InvalidInput, "this door does not take %s", v.r.Method))
+		}))
+		r.Post("/token", programs.post(d.grantToken))
+		r.Get("/session", programs.get(d.whoIsThis))
+		r.Post("/signout", d.post(d.signOut))
+		r.Get("/sign-in", d.get(d.signInPage))
+		r.Post("/link", d.post(d.askLink))
+		r.Get("/verify", d.get(d.followLink))
+		r.Post("/verify", d.post(d.proveLink))
+		r.Get("/invitation", d.get(d.showInvitation))
+		r.Post("/invitation", d.post(d.acceptInvitation))
+	})
+}
+
+// methodsAt are the methods a path below /auth takes.
+func methodsAt(r chi.Routes, path string) []string {
+	var found []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if r.Match(chi.NewRouteContext(), method, strings.TrimPrefix(path, "/auth")) {
+			found = append(found, method)
+		}
+	}
+	return found
 }

@@ -64,7 +64,18 @@ func plays() []play {
 		{"updateMemberRole", managers, naming(func(_ *testing.T, h house, _ person) args { return args{"userId": h.guest.id, "role": "member"} }), "{ role }", false},
 		{"removeMember", managers, naming(func(_ *testing.T, h house, _ person) args { return args{"userId": h.guest.id} }), "{ role }", false},
 		{"leaveTenant", everyone[1:], withSecondOwner, "{ role }", false},
-		{"transferOwnership", owning, naming(func(_ *testing.T, h house, _ person) args { return args{"userId": h.admin.id} }), "{ ownerUserId }", false},
+		{"transferOwnership", owning, naming(func(_ *testing.T, h house, _ person) args { return args{"userId": h.admin.id} }), "{ id }", false},
+		{"acceptOwnership", everyone[1:], offered, "{ ownerUserId }", false},
+		{"cancelOwnershipTransfer", append(operators, everyone[1:]...), naming(offeredToEnd), "{ endedAt }", false},
+		{"inviteMembers", managers, naming(func(*testing.T, house, person) args { return args{"emails": []string{unique("in") + "@example.test"}} }), "{ email code }", false},
+		{"createApiKey", managers, fixed(args{"name": "Key"}), "{ key }", false},
+		{"revokeApiKey", managers, naming(keyOf), "{ revokedAt }", false},
+		{"impersonate", operators, func(_ *testing.T, h house, _ person) args {
+			return args{"userId": h.guest.id, "tenant": h.slug, "reason": "Ticket 7"}
+		}, "{ role }", false},
+		{"signOut", allRoles, whoeverSignsOut, "{ ended }", false},
+		{"revokeSessions", managers, naming(func(_ *testing.T, h house, _ person) args { return args{"userId": h.guest.id} }), "{ ended }", false},
+		{"rotateSigningKey", operators, func(*testing.T, house, person) args { return args{} }, "{ kid }", false},
 		{"setTenantSetting", managers, fixed(args{"key": "colour", "value": "red"}), "{ key }", false},
 		{"removeTenantSetting", managers, fixed(args{"key": "secret"}), "{ key }", false},
 		{"myTenants", allRoles, func(*testing.T, house, person) args { return args{} }, "{ slug }", true},
@@ -96,6 +107,46 @@ func after(mutation string) func(*testing.T, house, person) args {
 func openInvitation(t *testing.T, h house, _ person) args {
 	id, _ := h.invite(t, unique("in")+"@example.test")
 	return args{"invitationId": id}
+}
+
+func keyOf(t *testing.T, h house, _ person) args {
+	r := operator().must(t, `mutation($t: String) { createApiKey(tenant: $t, name: "Key") { id } }`, args{"t": h.slug})
+	return args{"apiKeyId": r.text(t, "createApiKey.id")}
+}
+
+func whoeverSignsOut(_ *testing.T, h house, p person) args {
+	if p.role == "admin" {
+		return args{"userId": h.guest.id, "everywhere": true}
+	}
+	return args{"everywhere": true}
+}
+
+const offerIt = `mutation($t: String!, $u: uuid!) { transferOwnership(tenant: $t, userId: $u) { id } }`
+
+// offered offers the house to whoever is in it. An owner can be offered it where another
+// has it.
+func offered(t *testing.T, h house, p person) args {
+	if p.role == "tenant_owner" {
+		second := h.admit(t, "owner")
+		operator().must(t, offerIt, args{"t": h.slug, "u": second.id})
+		second.must(t, `mutation { acceptOwnership { ownerUserId } }`, nil)
+		operator().must(t, `mutation($t: String!, $u: uuid!) { updateMemberRole(tenant: $t, userId: $u, role: "owner") { role } }`, args{"t": h.slug, "u": p.id})
+	}
+	if p.tenant != "" {
+		operator().must(t, offerIt, args{"t": h.slug, "u": p.id})
+	}
+	return args{}
+}
+
+// offeredToEnd makes an offer that the caller may end: their own, or one to them.
+func offeredToEnd(t *testing.T, h house, p person) args {
+	switch {
+	case p.role == "admin" || p.role == "tenant_owner":
+		operator().must(t, offerIt, args{"t": h.slug, "u": h.guest.id})
+	case p.tenant != "":
+		operator().must(t, offerIt, args{"t": h.slug, "u": p.id})
+	}
+	return args{}
 }
 
 func invitedElsewhere(t *testing.T, _ house, p person) args {

@@ -2,6 +2,9 @@ package acceptance
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,12 +133,35 @@ func (h house) local(t *testing.T) person {
 	return p
 }
 
-// invite asks an address in and returns the invitation's id and token.
+// invite asks an address in and returns the invitation's id, and the token as it reaches
+// the address by mail.
 func (h house) invite(t *testing.T, email string) (id, token string) {
 	t.Helper()
 	r := h.owner.must(t, `mutation($e: String!) { inviteMember(email: $e) { id token } }`, args{"e": email})
-	return r.text(t, "inviteMember.id"), r.text(t, "inviteMember.token")
+	if r.at(t, "inviteMember.token") != nil {
+		t.Errorf("whoever invites is shown what was mailed: %s", r.raw)
+	}
+	return r.text(t, "inviteMember.id"), invitationTo(t, email, "")
 }
+
+// invitationTo is the token of the last invitation in the mailbox of an address, once
+// there is another than the one that is known.
+func invitationTo(t *testing.T, email, known string) (token string) {
+	t.Helper()
+	to := url.QueryEscape(strings.ToLower(email))
+	eventually(t, "an invitation to "+email, func() bool {
+		_, text := send(t, http.MethodGet, "/dev/mailbox?format=json&to="+to, nil, nil)
+		for _, found := range tokenInMail.FindAllStringSubmatch(text, -1) {
+			if token = found[1]; token != known {
+				return true
+			}
+		}
+		return false
+	})
+	return token
+}
+
+var tokenInMail = regexp.MustCompile(`/auth/invitation\?token=([A-Za-z0-9_-]{43})`)
 
 // wantNoMarks fails where an answer names anything of a house.
 func wantNoMarks(t *testing.T, h house, question, got string) {

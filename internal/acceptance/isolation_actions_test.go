@@ -43,6 +43,7 @@ type reach struct {
 
 func reaches(t *testing.T, h house) []reach {
 	invitation, _ := h.invite(t, unique("in")+"@example.test")
+	key := h.owner.must(t, `mutation { createApiKey(name: "Theirs") { id } }`, nil).text(t, "createApiKey.id")
 	missing := unique("no-house")
 	tenant := func(query string) []reach {
 		return []reach{
@@ -60,7 +61,13 @@ func reaches(t *testing.T, h house) []reach {
 		`updateMemberRole(tenant: $t, userId: "` + h.guest.id + `", role: "admin") { role }`,
 		`removeMember(tenant: $t, userId: "` + h.guest.id + `") { role }`,
 		`leaveTenant(tenant: $t) { role }`,
-		`transferOwnership(tenant: $t, userId: "` + h.guest.id + `") { slug }`,
+		`transferOwnership(tenant: $t, userId: "` + h.guest.id + `") { id }`,
+		`acceptOwnership(tenant: $t) { ownerUserId }`,
+		`cancelOwnershipTransfer(tenant: $t) { id }`,
+		`inviteMembers(tenant: $t, emails: ["spy@example.test"], role: "admin") { token }`,
+		`createApiKey(tenant: $t, name: "Spy", role: "admin") { key }`,
+		`revokeApiKey(tenant: $t, apiKeyId: "` + key + `") { prefix }`,
+		`revokeSessions(tenant: $t, userId: "` + h.guest.id + `") { ended }`,
 		`setTenantSetting(tenant: $t, key: "secret", value: 1) { key }`,
 		`removeTenantSetting(tenant: $t, key: "secret") { value }`,
 		`revokeInvitation(tenant: $t, invitationId: "` + invitation + `") { email }`,
@@ -72,12 +79,16 @@ func reaches(t *testing.T, h house) []reach {
 	for _, call := range []string{
 		`updateMemberRole(userId: $u, role: "guest") { role }`,
 		`removeMember(userId: $u) { role }`,
-		`transferOwnership(userId: $u) { slug }`,
+		`transferOwnership(userId: $u) { id }`,
+		`revokeSessions(userId: $u) { ended }`,
 	} {
 		all = append(all, reach{`mutation($u: uuid!) { ` + call + ` }`, args{"u": h.guest.id}, args{"u": nobody}})
 	}
-	for _, call := range []string{`revokeInvitation(invitationId: $i) { email }`, `resendInvitation(invitationId: $i) { token }`} {
-		all = append(all, reach{`mutation($i: uuid!) { ` + call + ` }`, args{"i": invitation}, args{"i": nobody}})
+	for call, ofTheirs := range map[string]string{
+		`revokeInvitation(invitationId: $i) { email }`: invitation, `resendInvitation(invitationId: $i) { token }`: invitation,
+		`revokeApiKey(apiKeyId: $i) { prefix }`: key,
+	} {
+		all = append(all, reach{`mutation($i: uuid!) { ` + call + ` }`, args{"i": ofTheirs}, args{"i": nobody}})
 	}
 	return all
 }

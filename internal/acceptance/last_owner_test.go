@@ -113,7 +113,9 @@ func TestTenantAlwaysNamesAMemberWhoOwnsIt(t *testing.T) {
 	second := h.admit(t, "owner")
 	second.must(t, `mutation($u: uuid!) { updateMemberRole(userId: $u, role: "member") { role } }`, args{"u": h.owner.id})
 	wantOwnerNamed(t, h)
-	second.must(t, `mutation($u: uuid!) { transferOwnership(userId: $u) { ownerUserId } }`, args{"u": h.admin.id})
+	second.must(t, `mutation($u: uuid!) { transferOwnership(userId: $u) { id } }`, args{"u": h.admin.id})
+	wantOwnerNamed(t, h)
+	h.admin.must(t, `mutation { acceptOwnership { ownerUserId } }`, nil)
 	wantOwnerNamed(t, h)
 	r := operator().must(t, `query($t: uuid!, $u: uuid!) { members_by_pk(tenant_id: $t, user_id: $u) { role } }`, args{"t": h.id, "u": second.id})
 	if r.text(t, "members_by_pk.role") != "admin" {

@@ -51,6 +51,16 @@ func wantChannels(t *testing.T, p person, want open, when string) {
 	}
 }
 
+// wantEnded demands that a token from before a tenant was out of service serves no more
+// once the tenant is back: the event of its status has ended the session.
+func wantEnded(t *testing.T, p person) {
+	t.Helper()
+	eventually(t, "the session of before has ended", func() bool {
+		now := channels(t, p)
+		return !now.Query && !now.Action
+	})
+}
+
 func TestSuspensionBitesAtTheNextStatementOnEveryChannel(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -65,7 +75,8 @@ func TestSuspensionBitesAtTheNextStatementOnEveryChannel(t *testing.T) {
 	}
 	operator().must(t, `mutation($t: String!) { setTenantPlan(tenant: $t, plan: "free") { plan } }`, h.ref())
 	operator().must(t, activateIt, h.ref())
-	wantChannels(t, h.owner, allOpen, "active again")
+	wantEnded(t, h.owner)
+	wantChannels(t, h.owner.signIn(t, h.id), allOpen, "active again")
 }
 
 func TestDeletionBitesAtTheNextStatementAndRestoresWhole(t *testing.T) {
@@ -84,6 +95,8 @@ func TestDeletionBitesAtTheNextStatementAndRestoresWhole(t *testing.T) {
 	operator().refused(t, activateIt, h.ref())
 	operator().refused(t, deleteIt, h.refS())
 	operator().must(t, restoreIt, h.ref())
+	wantEnded(t, h.owner)
+	h.owner = h.owner.signIn(t, h.id)
 	wantChannels(t, h.owner, allOpen, "restored")
 	after := fingerprint(t, h)
 	for _, table := range []string{"tenants.tenant_members", "tenants.tenant_invitations"} {

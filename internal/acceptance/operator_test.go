@@ -73,7 +73,9 @@ func TestOperatorPassesBothWallsWhateverHeadersComeWithTheSecret(t *testing.T) {
 func TestOperatorActingAsATenantsRoleIsHeldToIt(t *testing.T) {
 	t.Parallel()
 	mine, theirs := newHouse(t), newHouse(t)
-	as := operator().with("X-Hasura-Role", "tenant_owner").with("X-Hasura-Tenant-Id", mine.id).with("X-Hasura-User-Id", mine.owner.id)
+	claims, _ := verified(t, mine.owner.token)
+	as := operator().with("X-Hasura-Role", "tenant_owner").with("X-Hasura-Tenant-Id", mine.id).with("X-Hasura-User-Id", mine.owner.id).
+		with("X-Hasura-Session-Id", claims["sid"].(string))
 	q := `{ tenants { id name } settings { value } users { email } tenantStats { slug } }`
 	r := as.must(t, q, nil)
 	wantNoMarks(t, theirs, q, r.raw)

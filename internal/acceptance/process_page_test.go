@@ -21,7 +21,7 @@ func wantSettings(t *testing.T, dir string, settings map[string]string) {
 		t.Errorf("dev.env has mode %o", info.Mode().Perm())
 	}
 	want := []string{"GRAPHQL_ENDPOINT", "SERVER_URL", "DATABASE_URL", "APP_DATABASE_URL", "HASURA_DATABASE_URL", "HASURA_GRAPHQL_ADMIN_SECRET", "NSELF_WEBHOOK_SECRET",
-		"HASURA_GRAPHQL_ENDPOINT"} // beside the list: what the nself command reads
+		"MAILBOX_URL", "HASURA_GRAPHQL_ENDPOINT"} // beside the list: the local mailbox, and what the nself command reads
 	for _, tenant := range []string{"ACME", "TECHCO"} {
 		want = append(want, tenant+"_TENANT_ID")
 		for _, role := range []string{"OWNER", "ADMIN", "MEMBER", "GUEST"} {

@@ -43,10 +43,10 @@ func TestReplayOfAKeyTellsNothingToWhoWasRemoved(t *testing.T) {
 func TestInvitationsTokenIsShownOnce(t *testing.T) {
 	t.Parallel()
 	h, key := newHouse(t), unique("key")
-	invite := `mutation($k: String) { inviteMember(email: "once@example.test", idempotencyKey: $k) { id token } }`
+	invite := `mutation($k: String) { inviteMember(email: "once@example.test", anyAddress: true, idempotencyKey: $k) { id token } }`
 	first := h.owner.must(t, invite, args{"k": key})
 	again := h.owner.must(t, invite, args{"k": key})
-	if first.text(t, "inviteMember.id") != again.text(t, "inviteMember.id") || again.at(t, "inviteMember.token") != nil {
+	if first.text(t, "inviteMember.id") != again.text(t, "inviteMember.id") || first.at(t, "inviteMember.token") == nil || again.at(t, "inviteMember.token") != nil {
 		t.Errorf("%s, then %s", first.raw, again.raw)
 	}
 	if r := h.owner.ask(t, `{ invitations { token_hash } }`, nil); len(r.Errors) == 0 {
@@ -69,14 +69,15 @@ func TestStormOfChangesToOneTenantEndsInNoBug(t *testing.T) {
 				user, role := users[random.IntN(len(users))], roles[random.IntN(len(roles))]
 				query := []string{
 					`mutation { updateMemberRole(tenant: "$TENANT", userId: "$USER", role: "$ROLE") { role } }`,
-					`mutation { transferOwnership(tenant: "$TENANT", userId: "$USER") { slug } }`,
+					`mutation { transferOwnership(tenant: "$TENANT", userId: "$USER") { id } }`,
+					`mutation { cancelOwnershipTransfer(tenant: "$TENANT") { id } }`,
 					`mutation { addMember(tenant: "$TENANT", userId: "$USER", role: "$ROLE") { role } }`,
 					`mutation { removeMember(tenant: "$TENANT", userId: "$USER") { role } }`,
 					`mutation { suspendTenant(tenant: "$TENANT", reason: "$ROLE") { id } activateTenant(tenant: "$TENANT") { id } }`,
 					`mutation { updateTenant(tenant: "$TENANT", name: "$ROLE") { id } }`,
 					`mutation { setTenantSetting(tenant: "$TENANT", key: "storm", value: "$ROLE") { key } }`,
 					`mutation { update_members(where: {tenant_id: {_eq: "$TENANT"}, user_id: {_eq: "$USER"}}, _set: {role: "$ROLE"}) { affected_rows } }`,
-				}[random.IntN(8)]
+				}[random.IntN(9)]
 				text := fill(query, "$TENANT", h.id, "$USER", user, "$ROLE", role)
 				r := operator().ask(t, text, nil)
 				for _, e := range r.Errors {

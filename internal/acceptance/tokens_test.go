@@ -72,6 +72,7 @@ func TestTokenCarriesTheClaimsHasuraReads(t *testing.T) {
 			"x-hasura-default-role":  p.role,
 			"x-hasura-user-id":       p.id,
 			"x-hasura-tenant-ids":    "{" + h.id + "}",
+			"x-hasura-session-id":    claims["sid"],
 		}
 		if p.role != "user" {
 			want["x-hasura-tenant-id"] = h.id

@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,26 +18,57 @@ import (
 	"github.com/nself/tenancy/handlers/actions"
 	"github.com/nself/tenancy/handlers/ops"
 	"github.com/nself/tenancy/handlers/requestlog"
+	"github.com/nself/tenancy/handlers/tokens"
 	"github.com/nself/tenancy/internal/config"
+	"github.com/nself/tenancy/internal/jobs"
+	"github.com/nself/tenancy/internal/listen"
+	"github.com/nself/tenancy/internal/mailer"
 	"github.com/nself/tenancy/internal/migrate"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/provider"
+	"github.com/nself/tenancy/internal/queue"
+	"github.com/nself/tenancy/internal/seal"
+	"github.com/nself/tenancy/internal/signin"
 	"github.com/nself/tenancy/internal/token"
 )
 
 // App is the server without its listener.
 type App struct {
-	DB     *pgxpool.Pool // as nself_server; Close it last
+	DB     *pgxpool.Pool // as nself_server; Serve closes it in the end
 	Minter *token.Minter
 	Router *chi.Mux
 	Log    *slog.Logger
+
+	changes *listen.Listener
+	work    jobs.Config
 }
 
+// accessChannel is where the database tells that somebody's access changed.
+const accessChannel = "nself_access"
+
+// verified is how many tokens a server keeps in memory as verified.
+const verified = 20_000
+
 // New wires the server. more are checks beyond the database's that must pass before it
-// calls itself ready.
+// calls itself ready. Nothing runs in the background before Serve.
 func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check) (*App, error) {
+	box, err := seal.New(s.SealingKey())
+	if err != nil {
+		return nil, err
+	}
 	minter, err := token.New(token.Config{
 		Issuer: s.JWTIssuer, Audience: s.JWTAudience, TTL: s.JWTTTL, Algorithm: s.JWTAlgorithm, EncryptionKey: s.SealingKey(),
+		RefreshTTL: s.AuthRefreshTTL, SessionTTL: s.AuthSessionTTL,
 	})
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: s.LogLevel}))
+	providers, err := provider.New(ctx, s.Providers(), log)
+	if err != nil {
+		return nil, err
+	}
+	post, sender, err := mail(s, box)
 	if err != nil {
 		return nil, err
 	}
@@ -52,17 +80,48 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 		db.Close()
 		return nil, err
 	}
-	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: s.LogLevel}))
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	router := handlers.New(handlers.Config{
-		DB:             db,
-		Actions:        actions.Config{Tenants: s.TenantDefaults(), Minter: minter, BaseDomain: s.BaseDomain},
-		WebhookSecrets: s.WebhookSecrets, MaxBodyBytes: s.MaxBodyBytes, RequestTimeout: s.RequestTimeout,
-		Ready: append([]ops.Check{{Name: "database", Run: reachable(db)}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),
-		Log:   log, Metrics: metrics,
+	desk := signin.New(signin.Config{
+		Outbox: post, Minter: minter, Providers: providers, PublicURL: s.PublicURL, BaseDomain: s.BaseDomain, SignUp: s.AuthSignup == "open",
 	})
-	return &App{DB: db, Minter: minter, Router: router, Log: log}, nil
+	changes := listen.New(s.ListenURL, accessChannel, log)
+	return &App{
+		DB: db, Minter: minter, Log: log, changes: changes,
+		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log,
+			Deliver: func(ctx context.Context, m queue.Mail) (bool, error) { return desk.Deliver(ctx, db, m) },
+			Prune:   []jobs.Prune{{Name: "sessions", Run: token.Prune}, {Name: "sign-in links", Run: signin.Prune}},
+		},
+		Router: handlers.New(handlers.Config{
+			DB: db,
+			Actions: actions.Config{Tenants: s.TenantDefaults(), Minter: minter, BaseDomain: s.BaseDomain,
+				Outbox: post, Links: tokens.Links(s.PublicURL)},
+			Tokens: tokens.Config{Minter: minter, Desk: desk,
+				Verifier: token.NewVerifier(token.VerifierConfig{
+					Issuer: s.JWTIssuer, Audience: s.JWTAudience, DB: db, Changes: changes, Size: verified}),
+				Issuer: s.JWTIssuer, PublicURL: s.PublicURL, BaseDomain: s.BaseDomain, RefreshTTL: s.AuthRefreshTTL, TrustedProxies: s.Proxies()},
+			WebhookSecrets: s.WebhookSecrets, MaxBodyBytes: s.MaxBodyBytes, RequestTimeout: s.RequestTimeout,
+			Ready: append([]ops.Check{{Name: "database", Run: reachable(db)}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),
+			Log:   log, Metrics: metrics(),
+		}),
+	}, nil
+}
+
+// mail is both ends of the way a mail takes; nil where the settings name no mail server.
+func mail(s config.Server, box *seal.Box) (*queue.Outbox, *mailer.Mailer, error) {
+	if s.SMTPHost == "" {
+		return nil, nil, nil
+	}
+	sender, err := mailer.New(s.Mailer())
+	if err != nil {
+		return nil, nil, err
+	}
+	post, err := queue.New(box)
+	return post, sender, err
+}
+
+func metrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
 }
 
 // reachable tells the log what is wrong, and anyone who asks only that something is.
@@ -87,32 +146,4 @@ func migrationsCurrent(db *pgxpool.Pool) func(context.Context) error {
 		}
 		return nil
 	}
-}
-
-// drainTime is how long requests under way may take to end once the server stops.
-const drainTime = 20 * time.Second
-
-// ListenAndDrain serves until ctx ends, then lets requests under way finish.
-func ListenAndDrain(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	if err := server.Shutdown(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
 }

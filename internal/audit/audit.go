@@ -25,14 +25,15 @@ type Entry struct {
 }
 
 const appendSQL = `
-INSERT INTO audit.log (tenant_id, actor_user_id, actor_role, action, target, before, after, request_id)
-VALUES (@tenant_id, @actor_user_id, @actor_role, @action, @target, @before, @after, nullif(@request_id, ''))`
+INSERT INTO audit.log (tenant_id, actor_user_id, actor_role, action, target, before, after, request_id, session_id, impersonator)
+VALUES (@tenant_id, @actor_user_id, @actor_role, @action, @target, @before, @after, nullif(@request_id, ''), @session_id, nullif(@impersonator, ''))`
 
 // Append records e as done by actor.
 func Append(ctx context.Context, db pg.DB, actor session.Session, e Entry) error {
 	_, err := db.Exec(ctx, appendSQL, pgx.NamedArgs{
 		"tenant_id": e.Tenant, "actor_user_id": actor.User, "actor_role": string(actor.Role),
 		"action": e.Action, "target": e.Target, "before": e.Before, "after": e.After, "request_id": actor.RequestID,
+		"session_id": actor.ID, "impersonator": actor.Impersonator,
 	})
 	if err != nil {
 		return fmt.Errorf("append %s to the audit log: %w", e.Action, err)

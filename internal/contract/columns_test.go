@@ -30,7 +30,7 @@ func TestTheTriggerOfTenantsCarriesWhatItsEffectReads(t *testing.T) {
 func TestGuestsAndMembersReadJustTheseColumns(t *testing.T) {
 	tenant := []string{"id", "slug", "name", "status", "strategy", "plan", "created_at"}
 	want := map[string][]string{
-		"auth.users tenant_guest":       {"id", "name"},
+		"auth.users tenant_guest":       {"id", "name", "kind"},
 		"tenants.tenants tenant_guest":  tenant,
 		"tenants.tenants tenant_member": tenant,
 	}

@@ -118,27 +118,45 @@ func TestMigrationsGiveOneSchemaWhoeverComesFirst(t *testing.T) {
 	if all, err := migrate.All(); err != nil || len(want["ledger"]) != len(all) {
 		t.Fatalf("the ledger has %d rows, the build %d migrations (%v)", len(want["ledger"]), len(all), err)
 	}
+	files := map[string]runner{
+		"files alone":              eachFile,
+		"files twice":              inTurn(eachFile, eachFile),
+		"two readers of the files": atOnce(eachFile, eachFile),
+	}
+	for name, run := range files {
+		t.Run(name, func(t *testing.T) { gives(t, run, withoutQueue(want)) })
+		t.Run(name+", then server", func(t *testing.T) { gives(t, inTurn(run, up), want) })
+	}
 	for name, run := range map[string]runner{
-		"files alone":                eachFile,
-		"files twice":                inTurn(eachFile, eachFile),
 		"server, then files":         inTurn(up, eachFile, eachFile),
-		"files, then server":         inTurn(eachFile, up),
 		"two servers at once":        atOnce(up, up),
 		"four servers at once":       atOnce(up, up, up, up),
 		"server and files at once":   atOnce(up, eachFile, up, eachFile),
-		"two readers of the files":   atOnce(eachFile, eachFile),
 		"at once, and later a third": inTurn(atOnce(up, eachFile), up, eachFile),
 	} {
-		t.Run(name, func(t *testing.T) {
-			db := pgtest.Empty(t)
-			if err := run(t.Context(), db.URL("postgres")); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, schema(t, db)); diff != "" {
-				t.Error(diff)
-			}
-		})
+		t.Run(name, func(t *testing.T) { gives(t, run, want) })
 	}
+}
+
+// gives runs the migrations of an empty database and compares what comes of it.
+func gives(t *testing.T, run runner, want map[string][]string) {
+	t.Helper()
+	db := pgtest.Empty(t)
+	if err := run(t.Context(), db.URL("postgres")); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, schema(t, db)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// withoutQueue is the schema before the server came, who alone makes the queue's tables.
+func withoutQueue(described map[string][]string) map[string][]string {
+	left := map[string][]string{}
+	for name, lines := range described {
+		left[name] = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(line, "river_") })
+	}
+	return left
 }
 
 // newCluster is one whose databases share no roles of ours yet.

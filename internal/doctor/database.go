@@ -90,7 +90,7 @@ func (x *examination) migrations(ctx context.Context) (string, error) {
 		return "", &finding{err.Error(), "connect as nself_owner in DATABASE_URL"}
 	}
 	if len(pending) > 0 {
-		return "", fmt.Errorf("%d of them are not applied, the first is %d_%s", len(pending), pending[0].Version, pending[0].Name)
+		return "", fmt.Errorf("%d of them are not applied, the first is %s", len(pending), pending[0])
 	}
 	all, err := migrate.All()
 	if err != nil {

@@ -164,6 +164,18 @@ func TestAWallTakenDownIsSeen(t *testing.T) {
 	}
 }
 
+func TestATableOfTheServersThatOthersReadIsSeen(t *testing.T) {
+	for wrong, want := range map[string]string{
+		"GRANT SELECT ON nself.river_job TO nself_hasura": "nself.river_job has, and the list has not: nself_hasura may select",
+		"GRANT DELETE ON auth.rate_limits TO nself_app":   "auth.rate_limits has, and the list has not: nself_app may delete",
+	} {
+		db := pgtest.Database(t)
+		plant(t, db, wrong, "")
+		checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
+		fails(t, checks, "row-level security", want, "nself tenant audit --fix")
+	}
+}
+
 // hasuraRan makes what Hasura makes in the database: its catalog, and the event
 // trigger of the tenants' status.
 const hasuraRan = `

@@ -104,7 +104,11 @@ func (x *examination) rowSecurity(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(found) > 0 {
-		return "", &finding{found[0].String(), "nself tenant protect " + found[0].Table.String() + ", and nself tenant audit for the rest"}
+		first := found[0]
+		if isolation.OfTheServer(first.Table) {
+			return "", &finding{first.String(), "nself tenant audit --fix, which takes back what was granted"}
+		}
+		return "", &finding{first.String(), "nself tenant protect " + first.Table.String() + ", and nself tenant audit for the rest"}
 	}
 	return fmt.Sprintf("as declared on %d tables", len(list)), nil
 }

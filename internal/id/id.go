@@ -14,6 +14,8 @@ type (
 	user       struct{}
 	session    struct{}
 	invitation struct{}
+	transfer   struct{}
+	apiKey     struct{}
 )
 
 type (
@@ -25,6 +27,10 @@ type (
 	Session = Of[session]
 	// Invitation names an invitation inside its tenant.
 	Invitation = Of[invitation]
+	// Transfer names an offer of ownership inside its tenant.
+	Transfer = Of[transfer]
+	// APIKey names an API key inside its tenant.
+	APIKey = Of[apiKey]
 )
 
 // Of is a UUID of one kind of thing. The zero value means "none" and is NULL in SQL

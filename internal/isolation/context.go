@@ -16,7 +16,7 @@ import (
 // what each does: a wall is as good as the functions it asks. A migration that changes one
 // changes its digest here; a test says to which.
 var contextFunctions = map[string]string{
-	"tenants.active_tenant_id()":        "e3a73ebef8800bc7f060f2be514fc257",
+	"tenants.active_tenant_id()":        "e9a0bac9087f861b1d349102bf73096b",
 	"tenants.current_session()":         "65d6c5e568ae3dead3e5dc6af6ccce76",
 	"tenants.current_tenant_id()":       "690c0283a61fe5011b80d9419845e919",
 	"tenants.hasura_is_unbound()":       "fb17ed2a9bcb029d720866b82f2f879d",
@@ -67,36 +67,59 @@ func ContextDifferences(ctx context.Context, db pg.DB) ([]Difference, error) {
 	return found, nil
 }
 
-// paths are the relationships that the conditions of permissions go along.
-func (t Table) paths() []string {
-	switch {
-	case t.Name == Name{Schema: "tenants", Name: "tenant_members"}:
-		return []string{"the relationship tenant goes by tenant_id"}
-	case t.Name == usersTable:
-		return []string{"the relationship " + memberships + " comes by user_id of tenants.tenant_members"}
+// path is a relationship that the conditions of permissions go along, and the foreign key
+// it has to go by.
+type path struct {
+	name    string
+	columns []string
+	of      Name // the table whose key it is; none: the table's own
+}
+
+func (p path) String() string {
+	columns := columnsFact(metadata.Columns{Names: p.columns})
+	if p.of == (Name{}) {
+		return fmt.Sprintf("the relationship %s goes by %s", p.name, columns)
+	}
+	return fmt.Sprintf("the relationship %s comes by %s of %s", p.name, columns, p.of)
+}
+
+// paths are those of the table.
+func (t Table) paths() []path {
+	switch t.Name {
+	case membersTable:
+		return []path{{name: "tenant", columns: []string{"tenant_id"}}, {name: sessions, columns: []string{"tenant_id", "user_id"}, of: sessionsTable}}
+	case usersTable:
+		return []path{{name: memberships, columns: []string{"user_id"}, of: membersTable}}
 	}
 	return nil
 }
 
-// pathsOf are those relationships as the metadata has them.
+// pathFacts says where they have to go, a line each.
+func (t Table) pathFacts() []string {
+	var facts []string
+	for _, p := range t.paths() {
+		facts = append(facts, p.String())
+	}
+	return facts
+}
+
+// pathsOf says where they go in the metadata.
 func (t Table) pathsOf(entry metadata.Table) []string {
 	var found []string
-	for _, r := range entry.ObjectRelationships {
-		if on := r.Using.ForeignKeyConstraintOn; r.Name == "tenant" && len(t.paths()) > 0 && t.Name != usersTable {
-			if on == nil || on.Table != nil {
-				found = append(found, "the relationship tenant goes another way")
+	for _, p := range t.paths() {
+		for _, r := range slices.Concat(entry.ObjectRelationships, entry.ArrayRelationships) {
+			if r.Name != p.name {
 				continue
 			}
-			found = append(found, fmt.Sprintf("the relationship tenant goes by %s", columnsFact(metadata.Columns{Names: on.Columns})))
-		}
-	}
-	for _, r := range entry.ArrayRelationships {
-		if on := r.Using.ForeignKeyConstraintOn; r.Name == memberships && t.Name == usersTable {
-			if on == nil || on.Table == nil {
-				found = append(found, "the relationship "+memberships+" comes another way")
-				continue
+			fact := "the relationship " + p.name + " goes another way"
+			if on := r.Using.ForeignKeyConstraintOn; on != nil {
+				goes := path{name: p.name, columns: on.Columns}
+				if on.Table != nil {
+					goes.of = Name(*on.Table)
+				}
+				fact = goes.String()
 			}
-			found = append(found, fmt.Sprintf("the relationship %s comes by %s of %s", memberships, columnsFact(metadata.Columns{Names: on.Columns}), Name(*on.Table)))
+			found = append(found, fact)
 		}
 	}
 	return found

@@ -48,6 +48,11 @@ func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metad
 		return nil, err
 	}
 	found = append(found, context...)
+	opened, err := ofServerTables(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, opened...)
 	if tracked != nil {
 		found = append(found, l.ofMetadata(tracked)...)
 	}
@@ -113,7 +118,7 @@ func (l List) ofMetadata(tracked *metadata.Metadata) []Difference {
 		entry, exists := entries[t.Name]
 		switch {
 		case exists:
-			found = append(found, compare("metadata", t.Name, append(permissionFacts(t.Tracked(entry)), t.paths()...), append(permissionFacts(entry), t.pathsOf(entry)...))...)
+			found = append(found, compare("metadata", t.Name, append(permissionFacts(t.Tracked(entry)), t.pathFacts()...), append(permissionFacts(entry), t.pathsOf(entry)...))...)
 		case len(t.Permissions) > 0:
 			found = append(found, Difference{Where: "metadata", Table: t.Name, Lacks: "the table itself: it is not tracked"})
 		}

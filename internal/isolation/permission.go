@@ -10,8 +10,12 @@ import (
 	"github.com/nself/tenancy/internal/session"
 )
 
-// sessionTenant is the session variable that names the tenant.
-const sessionTenant = "X-Hasura-Tenant-Id"
+// The session variables that permissions ask.
+const (
+	sessionTenant = "X-Hasura-Tenant-Id"
+	sessionUser   = "X-Hasura-User-Id"
+	sessionID     = "X-Hasura-Session-Id"
+)
 
 // Tracked returns the table's entry in Hasura's metadata with its permissions rendered
 // anew; everything else of the entry stays.
@@ -44,10 +48,14 @@ func (t Table) Tracked(entry metadata.Table) metadata.Table {
 }
 
 // RowsOf is the filter, and the check, of a role: the session's tenant, the guard that the
-// tenant is active and the user a member of it in this very role, and what Where adds.
+// tenant is active, the user a member of it in this very role and the session not ended,
+// and what Where adds. The role user is in no tenant, so its guard asks the session alone.
 func (t Table) RowsOf(p Permission, role string) metadata.BoolExp {
 	var all []any
-	if t.Walled() && role != string(session.User) {
+	switch {
+	case t.Walled() && role == string(session.User):
+		all = append(all, userGuard())
+	case t.Walled():
 		all = append(all, t.ofSession(), guard(role))
 	}
 	if len(p.Where) > 0 {
@@ -64,29 +72,46 @@ func (t Table) RowsOf(p Permission, role string) metadata.BoolExp {
 
 // ofSession says that a row is of the session's tenant.
 func (t Table) ofSession() map[string]any {
-	mine := map[string]any{"_eq": sessionTenant}
 	if t.Rows == OfMembers {
-		return map[string]any{memberships: map[string]any{"tenant_id": mine}}
+		return map[string]any{memberships: map[string]any{"tenant_id": equals(sessionTenant)}}
 	}
-	return map[string]any{t.TenantColumn(): mine}
+	return map[string]any{t.TenantColumn(): equals(sessionTenant)}
 }
 
-// memberships is the relationship from people to the tenants they are members of.
-const memberships = "memberships"
+// The relationships that permissions go along: from people to the tenants they are members
+// of, and from a membership to the sessions that rest on it.
+const (
+	memberships = "memberships"
+	sessions    = "sessions"
+)
 
 // guard says that the session stands: Hasura sends no session to Postgres for reads, so
 // there it is the permission that has to ask.
 func guard(role string) map[string]any {
+	return exists(membersTable, map[string]any{
+		"tenant_id": equals(sessionTenant),
+		"user_id":   equals(sessionUser),
+		"role":      equals(strings.TrimPrefix(role, "tenant_")),
+		"tenant":    map[string]any{"status": equals("active")},
+		sessions:    map[string]any{"id": equals(sessionID), "ended_at": isNull()},
+	})
+}
+
+// userGuard says that the session of a user who has chosen no tenant stands.
+func userGuard() map[string]any {
+	return exists(sessionsTable, map[string]any{"id": equals(sessionID), "user_id": equals(sessionUser), "ended_at": isNull()})
+}
+
+func exists(table Name, where map[string]any) map[string]any {
 	return map[string]any{"_exists": map[string]any{
-		"_table": map[string]any{"schema": "tenants", "name": "tenant_members"},
-		"_where": map[string]any{
-			"tenant_id": map[string]any{"_eq": sessionTenant},
-			"user_id":   map[string]any{"_eq": "X-Hasura-User-Id"},
-			"role":      map[string]any{"_eq": strings.TrimPrefix(role, "tenant_")},
-			"tenant":    map[string]any{"status": map[string]any{"_eq": "active"}},
-		},
+		"_table": map[string]any{"schema": table.Schema, "name": table.Name},
+		"_where": where,
 	}}
 }
+
+func equals(value string) map[string]any { return map[string]any{"_eq": value} }
+
+func isNull() map[string]any { return map[string]any{"_is_null": true} }
 
 // permissionFacts says what the permissions of a tracked table allow, a line each, so
 // that two tables can be compared whatever the order and spelling of their files.

@@ -325,6 +325,31 @@ func TestProtectTellsWhatAPersonHasToLookAt(t *testing.T) {
 	}
 }
 
+// A table that declares rows of no tenant can go on holding them, and none of them gets a
+// tenant because of who happened to write it.
+func TestProtectLeavesADeclaredNullableTenantNullable(t *testing.T) {
+	super := pgtest.Database(t).Superuser(t)
+	execute(t, super, `CREATE SCHEMA shop; CREATE TABLE shop.templates (tenant_id uuid, id int); CREATE TABLE shop.notes (tenant_id uuid DEFAULT gen_random_uuid(), id int)`)
+	declared, err := isolation.Parse([]byte(`
+tables:
+  - {table: shop.templates, nullable: one for all tenants, grants: {nself_app: [select, insert]}}
+  - {table: shop.notes, nullable: one for all tenants, grants: {nself_app: [select, insert]}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := ours(t).Union(declared)
+	protect(t, super, isolation.Request{List: list, Names: names(t, "shop.templates", "shop.notes"), Column: "tenant_id"})
+	agrees(t, super, list)
+	team := pgtest.NewTeam(t, super)
+	execute(t, super, `SELECT set_config('hasura.user', '{"x-hasura-tenant-id":"`+team.ID.String()+`"}', true);
+		INSERT INTO shop.templates (id) VALUES (1); INSERT INTO shop.notes (id) VALUES (1)`)
+	const ofNoTenantAllTenantsSQL = `SELECT (SELECT count(*) FROM shop.templates WHERE tenant_id IS NULL) + (SELECT count(*) FROM shop.notes WHERE tenant_id IS NULL)`
+	if rows, err := pg.Scalar[int](t.Context(), super, ofNoTenantAllTenantsSQL, nil); err != nil || rows != 2 {
+		t.Errorf("%d of 2 rows are of no tenant, %v", rows, err)
+	}
+}
+
 func TestProtectSaysEverythingThatStandsAgainstIt(t *testing.T) {
 	db := pgtest.Database(t)
 	super := db.Superuser(t)

@@ -82,10 +82,22 @@ func (p *planner) column(name Name) {
 	if s.TenantType == nil {
 		p.add(alter + " ADD COLUMN " + column + " uuid")
 	}
-	if s.TenantDefault == nil || *s.TenantDefault != ownTenant {
+	switch given := s.TenantDefault; {
+	case t.Nullable == "" && (given == nil || *given != ownTenant):
 		p.add(alter + " ALTER COLUMN " + column + " SET DEFAULT " + ownTenant)
+	case t.Nullable != "" && given != nil: // what is left out is of no tenant, whoever writes it
+		p.add(alter + " ALTER COLUMN " + column + " DROP DEFAULT")
 	}
-	p.add(alter + " ALTER COLUMN " + column + " SET NOT NULL")
+	if t.Nullable == "" {
+		p.add(alter + " ALTER COLUMN " + column + " SET NOT NULL")
+	}
+	p.tenantReference(name)
+}
+
+// tenantReference has the rows go with their tenant, unless they outlive it.
+func (p *planner) tenantReference(name Name) {
+	t, s := p.chosen[name], p.shapes[name]
+	alter, column := "ALTER TABLE "+name.Quoted(), Quote(t.TenantColumn())
 	cascades := false
 	for _, f := range s.foreign {
 		if f.from() != name || f.to() != tenantsTable || !slices.Equal(f.Columns, []string{t.TenantColumn()}) {
@@ -103,8 +115,10 @@ func (p *planner) column(name Name) {
 }
 
 var (
-	tenantsTable = Name{Schema: "tenants", Name: "tenants"}
-	usersTable   = Name{Schema: "auth", Name: "users"}
+	tenantsTable  = Name{Schema: "tenants", Name: "tenants"}
+	membersTable  = Name{Schema: "tenants", Name: "tenant_members"}
+	usersTable    = Name{Schema: "auth", Name: "users"}
+	sessionsTable = Name{Schema: "auth", Name: "sessions"}
 )
 
 // references takes down the references that could point into another tenant, and returns

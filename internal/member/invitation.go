@@ -23,17 +23,18 @@ type Invitation struct {
 	TenantID   id.Tenant     `db:"tenant_id"`
 	Email      string        `db:"email"`
 	Role       Role          `db:"role"`
-	InvitedBy  id.User       `db:"invited_by"`
+	AnyAddress bool          `db:"any_address"` // whoever has the token may accept, once
+	InvitedBy  id.User       `db:"invited_by"`  // whoever sent it last; zero: the operator, or somebody who is gone
 	CreatedAt  time.Time     `db:"created_at"`
 	ExpiresAt  time.Time     `db:"expires_at"`
 	AcceptedAt *time.Time    `db:"accepted_at"`
 	RevokedAt  *time.Time    `db:"revoked_at"`
-	Token      string        `db:"-"` // only where it was just made; kept nowhere
+	Token      string        `db:"-"` // for whoever hands it on: just made, and not mailed or for any address; kept nowhere
 }
 
 const invitationDays = 7
 
-const invitationColumns = `id, tenant_id, email, role, invited_by, created_at, expires_at, accepted_at, revoked_at`
+const invitationColumns = `id, tenant_id, email, role, any_address, invited_by, created_at, expires_at, accepted_at, revoked_at`
 
 // newToken makes a token of 256 random bits and the hash that is stored for it.
 func newToken() (token string, hash []byte) {
@@ -48,59 +49,16 @@ func hashToken(token string) []byte {
 	return sum[:]
 }
 
-const endExpiredSQL = `
-UPDATE tenants.tenant_invitations SET revoked_at = expires_at
-WHERE tenant_id = @tenant_id AND email = @email AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at <= now()`
-
-const memberByEmailSQL = `
-SELECT EXISTS (SELECT FROM tenants.tenant_members m JOIN auth.users u ON u.id = m.user_id
-	WHERE m.tenant_id = @tenant_id AND u.email = @email)`
-
-const inviteSQL = `
-INSERT INTO tenants.tenant_invitations (tenant_id, email, role, token_hash, invited_by, expires_at)
-VALUES (@tenant_id, @email, @role, @hash, @invited_by, now() + make_interval(days => @days))
-RETURNING ` + invitationColumns
-
-// Invite opens an invitation of an address to the actor's tenant. One invitation of an
-// address is open at a time.
-func Invite(ctx context.Context, db pg.DB, actor session.Session, email string, role Role) (Invitation, error) {
-	if err := mayGive(actor, role); err != nil {
-		return Invitation{}, err
-	}
-	token, hash := newToken()
-	args := pgx.NamedArgs{
-		"tenant_id": actor.Tenant, "email": email, "role": string(role), "hash": hash,
-		"invited_by": actor.User, "days": invitationDays,
-	}
-	var invited Invitation
-	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		member, err := pg.Scalar[bool](ctx, tx, memberByEmailSQL, args)
-		if err != nil {
-			return fmt.Errorf("look for a member with the address: %w", err)
-		}
-		if member {
-			return fault.New(fault.AlreadyMember, "%s is a member already; change the role instead", email)
-		}
-		if _, err := tx.Exec(ctx, endExpiredSQL, args); err != nil {
-			return fmt.Errorf("end expired invitations: %w", err)
-		}
-		if invited, err = pg.One[Invitation](ctx, tx, inviteSQL, args); err != nil {
-			if pg.Constraint(err) == "tenant_invitations_open_key" {
-				return fault.New(fault.AlreadyInvited, "an invitation of %s is open; resend or revoke it", email)
-			}
-			return fmt.Errorf("invite %s: %w", email, writeFault(err, actor.User))
-		}
-		return audit.Append(ctx, tx, actor, invitationEntry("invite_member", invited))
-	})
-	invited.Token = token
-	return invited, err
-}
+// open reports whether the invitation is neither accepted nor revoked; it may be past
+// its time, and is sent again then.
+func (i Invitation) open() bool { return i.AcceptedAt == nil && i.RevokedAt == nil }
 
 func invitationEntry(action string, i Invitation) audit.Entry {
-	return audit.Entry{
-		Tenant: i.TenantID, Action: action, Target: "invitation:" + i.ID.String(),
-		After: map[string]any{"email": i.Email, "role": i.Role, "expires_at": i.ExpiresAt},
+	after := map[string]any{"email": i.Email, "role": i.Role, "expires_at": i.ExpiresAt}
+	if i.AnyAddress {
+		after["any_address"] = true
 	}
+	return audit.Entry{Tenant: i.TenantID, Action: action, Target: "invitation:" + i.ID.String(), After: after}
 }
 
 const openInvitationSQL = `
@@ -113,22 +71,35 @@ WHERE tenant_id = @tenant_id AND id = @invitation_id RETURNING ` + invitationCol
 
 // Revoke takes an open invitation back.
 func Revoke(ctx context.Context, db pg.DB, actor session.Session, invitation id.Invitation) (Invitation, error) {
-	return change(ctx, db, actor, invitationChange{action: "revoke_invitation", sql: revokeSQL, invitation: invitation})
+	return change(ctx, db, actor, invitationChange{
+		action: "revoke_invitation", sql: revokeSQL, invitation: invitation,
+		check: func(i Invitation) error { return mayGive(actor, i.Role) },
+		then:  func(pgx.Tx, Invitation) error { return nil },
+	})
 }
 
 const resendSQL = `
-UPDATE tenants.tenant_invitations SET token_hash = @hash, expires_at = now() + make_interval(days => @days)
+UPDATE tenants.tenant_invitations
+SET token_hash = @hash, invited_by = @invited_by, expires_at = now() + make_interval(days => @days)
 WHERE tenant_id = @tenant_id AND id = @invitation_id RETURNING ` + invitationColumns
 
-// Resend gives an open invitation a new token and its full time again; the token sent
-// before ends.
-func Resend(ctx context.Context, db pg.DB, actor session.Session, invitation id.Invitation) (Invitation, error) {
+// Resend gives an open invitation a new token and its full time again, and sends it; the
+// token sent before ends. From then on it is the actor's, who vouches for it.
+func (p Post) Resend(ctx context.Context, db pg.DB, actor session.Session, invitation id.Invitation) (Invitation, error) {
 	token, hash := newToken()
 	resent, err := change(ctx, db, actor, invitationChange{
 		action: "resend_invitation", sql: resendSQL, invitation: invitation,
-		args: pgx.NamedArgs{"hash": hash, "days": invitationDays},
+		args:  pgx.NamedArgs{"hash": hash, "days": invitationDays, "invited_by": actor.User},
+		check: func(i Invitation) error { return mayInvite(actor, i.Role, i.AnyAddress) },
+		then: func(tx pgx.Tx, i Invitation) error {
+			from, err := readSender(ctx, tx, actor)
+			if err != nil {
+				return err
+			}
+			return p.mailInvitation(ctx, tx, from, i, token)
+		},
 	})
-	resent.Token = token
+	resent.Token = p.shown(resent, token)
 	return resent, err
 }
 
@@ -136,10 +107,12 @@ type invitationChange struct {
 	action, sql string
 	invitation  id.Invitation
 	args        pgx.NamedArgs
+	check       func(Invitation) error
+	then        func(pgx.Tx, Invitation) error
 }
 
-// change locks an invitation of the actor's tenant that is neither accepted nor
-// revoked, changes it and records it.
+// change locks an invitation of the actor's tenant that is open, changes it and records
+// it.
 func change(ctx context.Context, db pg.DB, actor session.Session, c invitationChange) (Invitation, error) {
 	args := pgx.NamedArgs{"tenant_id": actor.Tenant, "invitation_id": c.invitation}
 	for name, value := range c.args {
@@ -153,14 +126,17 @@ func change(ctx context.Context, db pg.DB, actor session.Session, c invitationCh
 			return fault.New(fault.NotFound, "there is no invitation %s in this tenant", c.invitation)
 		case err != nil:
 			return fmt.Errorf("read invitation %s: %w", c.invitation, err)
-		case before.AcceptedAt != nil || before.RevokedAt != nil:
+		case !before.open():
 			return ended(before)
 		}
-		if err := mayGive(actor, before.Role); err != nil {
+		if err := c.check(before); err != nil {
 			return err
 		}
 		if after, err = pg.One[Invitation](ctx, tx, c.sql, args); err != nil {
-			return fmt.Errorf("%s %s: %w", c.action, c.invitation, err)
+			return fmt.Errorf("%s %s: %w", c.action, c.invitation, writeFault(err, actor.User))
+		}
+		if err := c.then(tx, after); err != nil {
+			return err
 		}
 		return audit.Append(ctx, tx, actor, invitationEntry(c.action, after))
 	})

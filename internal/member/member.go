@@ -1,8 +1,10 @@
-// Package member is who is in a tenant and in which role, and the invitations that
-// lead there. It owns tenants.tenant_members and tenants.tenant_invitations. That a
-// tenant keeps an owner, and that an identity local to one tenant joins no other, is
-// held by the database, whichever door writes; here those refusals get their words. Who
-// may be made a member without being asked is its own rule (Add).
+// Package member is who is in a tenant and in which role, the invitations that lead
+// there, and the offers by which a tenant changes hands. It owns tenants.tenant_members,
+// tenants.tenant_invitations and tenants.ownership_transfers. That a tenant keeps an
+// owner, that an identity local to one tenant joins no other, that a machine owns nothing
+// and that a plan's users are not exceeded is held by the database, whichever door
+// writes; here those refusals get their words (fault.go). Who may be made a member
+// without being asked is its own rule (Add).
 package member
 
 import (
@@ -10,7 +12,6 @@ import (
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
-	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
 )
 
@@ -61,35 +62,4 @@ func mayGive(actor session.Session, roles ...Role) error {
 		}
 	}
 	return nil
-}
-
-// notFound is the one answer to a user who is not in this tenant and to one who does
-// not exist.
-func notFound(user id.User) error {
-	return fault.New(fault.NotFound, "there is no member %s in this tenant", user)
-}
-
-// notToBeAdded is the one answer to a user of other tenants, to one local to another
-// tenant and to one who does not exist.
-func notToBeAdded(user id.User) error {
-	return fault.New(fault.NotFound, "there is no user %s to add; invite people by e-mail with inviteMember", user)
-}
-
-func alreadyMember(user id.User) error {
-	return fault.New(fault.AlreadyMember, "user %s is a member already; change the role instead", user)
-}
-
-// writeFault gives what the database refused its words.
-func writeFault(err error, user id.User) error {
-	switch pg.Constraint(err) {
-	case "tenant_members_pkey":
-		return alreadyMember(user)
-	case "tenant_members_user_id_fkey", "tenant_members_local_identity":
-		return notToBeAdded(user)
-	case "tenant_members_invited_by_fkey", "tenant_invitations_invited_by_fkey":
-		return fault.New(fault.InvalidSession, "x-hasura-user-id names no user of this installation").Because(err)
-	case "tenant_members_keep_an_owner":
-		return fault.New(fault.LastOwner, "user %s is the last owner; make another member an owner first", user)
-	}
-	return err
 }

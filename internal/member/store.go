@@ -15,21 +15,30 @@ import (
 
 const columns = `tenant_id, user_id, role, joined_at, invited_by`
 
-const lockSQL = `
-SELECT ` + columns + ` FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id FOR NO KEY UPDATE`
+type locked struct {
+	Member
+	Kind string `db:"kind"`
+}
 
-// lock reads a member of the actor's tenant and keeps others from changing it until the
-// transaction ends. Members are locked before their tenant, here and by the rule that an
-// owner stays (tenants.keep_an_owner): two orders would be a deadlock.
+const lockSQL = `
+SELECT m.tenant_id, m.user_id, m.role, m.joined_at, m.invited_by, u.kind
+FROM tenants.tenant_members m JOIN auth.users u ON u.id = m.user_id
+WHERE m.tenant_id = @tenant_id AND m.user_id = @user_id FOR NO KEY UPDATE OF m`
+
+// lock reads a member of the actor's tenant, a person, and keeps others from changing it
+// until the transaction ends. Members are locked before their tenant, here and by the
+// rule that an owner stays (tenants.keep_an_owner): two orders would be a deadlock.
 func lock(ctx context.Context, db pg.DB, actor session.Session, user id.User) (Member, error) {
-	m, err := pg.One[Member](ctx, db, lockSQL, keys(actor, user))
+	m, err := pg.One[locked](ctx, db, lockSQL, keys(actor, user))
 	switch {
 	case pg.NoRow(err):
 		return Member{}, notFound(user)
 	case err != nil:
 		return Member{}, fmt.Errorf("read member %s: %w", user, err)
+	case m.Kind != person:
+		return Member{}, ofAKey(user)
 	}
-	return m, nil
+	return m.Member, nil
 }
 
 func keys(actor session.Session, user id.User) pgx.NamedArgs {
@@ -42,7 +51,7 @@ func keys(actor session.Session, user id.User) pgx.NamedArgs {
 const addSQL = `
 INSERT INTO tenants.tenant_members (tenant_id, user_id, role, invited_by)
 SELECT @tenant_id, u.id, @role, @invited_by
-FROM auth.users u WHERE u.id = @user_id AND (u.tenant_id = @tenant_id OR @any_user)
+FROM auth.users u WHERE u.id = @user_id AND u.kind = 'person' AND (u.tenant_id = @tenant_id OR @any_user)
 RETURNING ` + columns
 
 // Add makes a user a member of the actor's tenant without asking that user, so that all

@@ -1,7 +1,8 @@
 // Package migrate brings a database to the present schema by running the files of
 // hasura/migrations/default in order. The files themselves keep the ledger
 // (nself.schema_migrations) and take the lock, so this runner, `nself tenant init`
-// and Hasura's CLI may each come first, at once, or again.
+// and Hasura's CLI may each come first, at once, or again. After them it runs the
+// migrations of the queue, which are River's and which Hasura's CLI does not know.
 package migrate
 
 import (
@@ -21,14 +22,17 @@ import (
 
 const root = "migrations/default"
 
-// Migration is one folder of hasura/migrations/default.
+// Migration is one folder of hasura/migrations/default, or one of the queue's.
 type Migration struct {
-	Version int64  // the digits before the first underscore
-	Name    string // the rest of the folder's name
-	SQL     string // up.sql
+	Version int64  // the digits before the first underscore; of the queue's, River's number
+	Name    string // the rest of the folder's name; of the queue's, River's name after "queue_"
+	SQL     string // up.sql; empty for the queue's
 }
 
-// All lists the migrations of this build in the order they run.
+// String is the folder's name.
+func (m Migration) String() string { return fmt.Sprintf("%d_%s", m.Version, m.Name) }
+
+// All lists the folders of this build in the order they run, without the queue's.
 func All() ([]Migration, error) {
 	folders, err := fs.ReadDir(hasura.Migrations, root)
 	if err != nil {
@@ -58,14 +62,28 @@ type Querier interface {
 
 const appliedAllTenantsSQL = `SELECT version FROM nself.schema_migrations`
 
-// Pending lists the migrations of this build that the database has not had. On a
-// database without a ledger that is all of them.
+// Pending lists the migrations of this build that the database has not had, the queue's
+// last. On a database without a ledger that is all of them.
 func Pending(ctx context.Context, db Querier) ([]Migration, error) {
+	files, err := filesPending(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	queue, err := queuePending(ctx, db)
+	return append(files, queue...), err
+}
+
+func filesPending(ctx context.Context, db Querier) ([]Migration, error) {
 	all, err := All()
 	if err != nil {
 		return nil, err
 	}
-	rows, _ := db.Query(ctx, appliedAllTenantsSQL)
+	return without(ctx, db, appliedAllTenantsSQL, all)
+}
+
+// without leaves out what a ledger holds. A ledger that is not there yet holds nothing.
+func without(ctx context.Context, db Querier, ledgerSQL string, all []Migration) ([]Migration, error) {
+	rows, _ := db.Query(ctx, ledgerSQL)
 	applied, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if noLedger(err) {
 		return all, nil
@@ -86,18 +104,19 @@ func noLedger(err error) bool {
 // of those it ran. conn belongs to nself_owner, or to a role that may create roles on
 // the first run. When one fails, those before it stay and the error names it.
 func Up(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	pending, err := Pending(ctx, conn)
+	pending, err := filesPending(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
 	var ran []string
 	for _, m := range pending {
 		if _, err := conn.PgConn().Exec(ctx, m.SQL).ReadAll(); err != nil {
-			return ran, fmt.Errorf("migration %d_%s: %w", m.Version, m.Name, withHint(err))
+			return ran, fmt.Errorf("migration %s: %w", m, withHint(err))
 		}
-		ran = append(ran, fmt.Sprintf("%d_%s", m.Version, m.Name))
+		ran = append(ran, m.String())
 	}
-	return ran, nil
+	queue, err := queueUp(ctx, conn)
+	return append(ran, queue...), err
 }
 
 func withHint(err error) error {

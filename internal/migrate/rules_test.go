@@ -59,7 +59,7 @@ func TestTheSchemaRefusesWhatNoDoorShouldWrite(t *testing.T) {
 			{"23505", `INSERT INTO auth.users (email) VALUES ('twice@example.com'), ('twice@example.com')`},
 			{"23503", `UPDATE tenants.tenant_members SET user_id = (SELECT id FROM auth.users WHERE email = 'local@b.c')
 				WHERE tenant_id = '` + team.ID.String() + `' AND role = 'guest'`},
-			{"23514", `INSERT INTO auth.sessions (user_id, role, expires_at, ended_at) SELECT id, 'user', now(), now() FROM auth.users LIMIT 1`},
+			{"23514", `INSERT INTO auth.sessions (id, family_id, method, user_id, role, expires_at, ended_at) SELECT id, id, 'link', id, 'user', now(), now() FROM auth.users LIMIT 1`},
 			{"23514", `INSERT INTO nself.inbox (source, event_id, trigger, state) VALUES ('s', 'e', 't', 'parked')`},
 			{"23514", `INSERT INTO billing.plan_limits (plan, meter, "limit") VALUES ('free', 'seats', -2)`},
 		} {

@@ -52,6 +52,31 @@ func enter(ctx context.Context, tx pgx.Tx, sql string, s session.Session) error 
 	return nil
 }
 
+const presentRoleSQL = `SELECT current_setting('role')`
+
+const becomeSQL = `SELECT set_config('role', @role, true)`
+
+// AsServer runs work as nself_server and gives the transaction the role back that it had:
+// for the step of a tenant's action that writes what no tenant may (a job, a machine's
+// identity). Row-level security does not bind the step, so its statements name their
+// tenant themselves. Where work fails the transaction is to be rolled back.
+func AsServer(ctx context.Context, tx pgx.Tx, work func() error) error {
+	before, err := Scalar[string](ctx, tx, presentRoleSQL, nil)
+	if err != nil {
+		return fmt.Errorf("read the role of the transaction: %w", err)
+	}
+	if _, err := tx.Exec(ctx, becomeSQL, pgx.NamedArgs{"role": "nself_server"}); err != nil {
+		return fmt.Errorf("become nself_server: %w", err)
+	}
+	if err := work(); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, becomeSQL, pgx.NamedArgs{"role": before}); err != nil {
+		return fmt.Errorf("become %s again: %w", before, err)
+	}
+	return nil
+}
+
 // One runs a statement that returns exactly one row and reads it into a T by column
 // name (db tags). No row is pgx.ErrNoRows.
 func One[T any](ctx context.Context, db DB, sql string, args pgx.NamedArgs) (T, error) {

@@ -36,13 +36,13 @@ type Team struct {
 	Owner, Admin, Member, Guest id.User
 }
 
-// NewTeam makes a tenant on plan free, strategy rls, with one member of each role. db is
-// a pool or transaction as nself_server.
+// NewTeam makes a tenant of strategy rls with one member of each role, on the plan that
+// has no limits. db is a pool or transaction as nself_server.
 func NewTeam(t testing.TB, db pg.DB) Team {
 	t.Helper()
 	team := Team{Owner: User(t, db), Admin: User(t, db), Member: User(t, db), Guest: User(t, db)}
 	err := pg.InTx(context.Background(), db, func(tx pgx.Tx) (err error) {
-		in := tenant.CreateInput{Name: fmt.Sprintf("Team %s", uuid.NewString()[:8]), Plan: "free", Owner: team.Owner}
+		in := tenant.CreateInput{Name: fmt.Sprintf("Team %s", uuid.NewString()[:8]), Plan: "enterprise", Owner: team.Owner}
 		if team.Tenant, err = tenant.Create(context.Background(), tx, Operator, in, Defaults); err != nil {
 			return err
 		}

@@ -4,7 +4,10 @@
 package session
 
 import (
+	"encoding"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -35,17 +38,21 @@ var Roles = []Role{User, TenantOwner, TenantAdmin, Member, Guest}
 
 // Session is the actor of an operation.
 type Session struct {
-	Role      Role
-	User      id.User   // zero only for the operator
-	Tenant    id.Tenant // zero where no tenant is chosen
-	RequestID string    // for the audit log; empty where there is none
+	Role         Role
+	User         id.User    // zero only for the operator
+	Tenant       id.Tenant  // zero where no tenant is chosen
+	ID           id.Session // zero where no token of ours was shown: the operator, a service of the customer's
+	Impersonator string     // who sits in the user's place; empty: the user
+	RequestID    string     // for the audit log; empty where there is none
 }
 
 // Names of the session variables, as Hasura sends them: lower case.
 const (
-	roleVariable   = "x-hasura-role"
-	userVariable   = "x-hasura-user-id"
-	tenantVariable = "x-hasura-tenant-id"
+	roleVariable         = "x-hasura-role"
+	userVariable         = "x-hasura-user-id"
+	tenantVariable       = "x-hasura-tenant-id"
+	sessionVariable      = "x-hasura-session-id"
+	impersonatorVariable = "x-hasura-impersonator"
 )
 
 // Parse reads session variables as Hasura sends them: a flat map of strings; keys are
@@ -64,21 +71,26 @@ func Parse(variables map[string]string) (Session, error) {
 	if s.Role != Operator && !slices.Contains(Roles, s.Role) {
 		return Session{}, fault.New(fault.InvalidSession, "%s is %.60q, which is no role of this server", roleVariable, s.Role)
 	}
-	var err error
-	if value, ok := lower[userVariable]; ok {
-		if s.User, err = id.Parse[id.User](value); err != nil {
-			return Session{}, fault.New(fault.InvalidSession, "%s: %v", userVariable, err)
-		}
-	}
-	if value, ok := lower[tenantVariable]; ok {
-		if s.Tenant, err = id.Parse[id.Tenant](value); err != nil {
-			return Session{}, fault.New(fault.InvalidSession, "%s: %v", tenantVariable, err)
-		}
+	s.Impersonator = lower[impersonatorVariable]
+	if err := errors.Join(read(&s.User, lower, userVariable), read(&s.Tenant, lower, tenantVariable), read(&s.ID, lower, sessionVariable)); err != nil {
+		return Session{}, fault.New(fault.InvalidSession, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if s.User.IsZero() && s.Role != Operator {
 		return Session{}, fault.New(fault.InvalidSession, "%s is missing: role %s needs a user", userVariable, s.Role)
 	}
 	return s, nil
+}
+
+// read parses the id that a variable holds; one that is not there stays zero.
+func read(into encoding.TextUnmarshaler, variables map[string]string, name string) error {
+	value, ok := variables[name]
+	if !ok {
+		return nil
+	}
+	if err := into.UnmarshalText([]byte(value)); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // IsOperator reports whether the caller holds the admin secret.
@@ -93,6 +105,12 @@ func (s Session) Setting() string {
 	}
 	if !s.Tenant.IsZero() {
 		variables[tenantVariable] = s.Tenant.String()
+	}
+	if !s.ID.IsZero() {
+		variables[sessionVariable] = s.ID.String()
+	}
+	if s.Impersonator != "" {
+		variables[impersonatorVariable] = s.Impersonator
 	}
 	text, _ := json.Marshal(variables) // a map of strings always marshals
 	return string(text)

@@ -191,6 +191,8 @@ func createFault(err error, in CreateInput) error {
 		return fault.New(fault.NotFound, "there is no user %s", in.Owner)
 	case "tenant_members_local_identity":
 		return fault.New(fault.NotFound, "there is no user %s", in.Owner)
+	case "tenant_members_user_quota": // the first user of the tenant is one too many
+		return fault.New(fault.QuotaExceeded, "plan %q is for no users at all; choose another", in.Plan).With("limit", 0).With("current", 0)
 	}
 	if err != nil {
 		return fmt.Errorf("create tenant %q: %w", in.Name, err)

@@ -20,6 +20,7 @@ type step struct {
 	action string
 	sql    string
 	args   pgx.NamedArgs
+	slug   bool // the slug may change
 	check  func(Tenant) error
 }
 
@@ -27,7 +28,12 @@ type step struct {
 func take(ctx context.Context, db pg.DB, actor session.Session, s step) (Tenant, error) {
 	var after Tenant
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		before, err := lock(ctx, tx, actor.Tenant)
+		lock := lockSQL
+		if s.slug {
+			lock = lockSlugSQL
+		}
+		before, err := pg.One[Tenant](ctx, tx, lock, pgx.NamedArgs{"tenant_id": actor.Tenant})
+		before, err = found(before, err, actor.Tenant.String())
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,8 @@ import (
 	"github.com/nself/tenancy/internal/session"
 )
 
-// Stats are figures of one tenant, counted when asked for.
+// Stats are figures of one tenant, counted when asked for. Members are people: the
+// identities of API keys are none, as they are no users of the plan.
 type Stats struct {
 	TenantID        id.Tenant  `db:"tenant_id"`
 	Slug            string     `db:"slug"`
@@ -37,9 +38,10 @@ SELECT t.id AS tenant_id, t.slug, t.status, t.plan, t.created_at,
 	coalesce((SELECT l."limit" FROM billing.plan_limits l WHERE l.plan = t.plan AND l.meter = 'users'), -1) AS max_users,
 	g.audit_entries, g.last_activity_at
 FROM tenants.tenants t,
-	LATERAL (SELECT count(*) AS members, count(*) FILTER (WHERE role = 'owner') AS owners,
-		count(*) FILTER (WHERE role = 'admin') AS admins, count(*) FILTER (WHERE role = 'guest') AS guests
-		FROM tenants.tenant_members WHERE tenant_id = t.id) m,
+	LATERAL (SELECT count(*) AS members, count(*) FILTER (WHERE p.role = 'owner') AS owners,
+		count(*) FILTER (WHERE p.role = 'admin') AS admins, count(*) FILTER (WHERE p.role = 'guest') AS guests
+		FROM tenants.tenant_members p JOIN auth.users u ON u.id = p.user_id AND u.kind = 'person'
+		WHERE p.tenant_id = t.id) m,
 	LATERAL (SELECT count(*) AS open_invitations FROM tenants.tenant_invitations
 		WHERE tenant_id = t.id AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()) i,
 	LATERAL (SELECT count(*) AS settings FROM tenants.tenant_settings WHERE tenant_id = t.id) s,

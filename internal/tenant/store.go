@@ -21,13 +21,14 @@ func Get(ctx context.Context, db pg.DB, tenant id.Tenant) (Tenant, error) {
 	return found(t, err, tenant.String())
 }
 
-const lockSQL = getSQL + ` FOR NO KEY UPDATE`
-
-// lock reads a tenant and keeps others from changing it until the transaction ends.
-func lock(ctx context.Context, db pg.DB, tenant id.Tenant) (Tenant, error) {
-	t, err := pg.One[Tenant](ctx, db, lockSQL, pgx.NamedArgs{"tenant_id": tenant})
-	return found(t, err, tenant.String())
-}
+// These read a tenant and keep others from changing it until the transaction ends.
+// Whoever writes a row that refers to it may go on, but not where the slug may change:
+// such a change asks for the whole row, and must ask before it holds a part of it, or two
+// wait for each other.
+const (
+	lockSQL     = getSQL + ` FOR NO KEY UPDATE`
+	lockSlugSQL = getSQL + ` FOR UPDATE`
+)
 
 const findByIDAllTenantsSQL = `SELECT id FROM tenants.tenants WHERE id = @id`
 

@@ -55,19 +55,29 @@ func checkMetadata(metadata json.RawMessage, problems *fault.Problems) {
 }
 
 const updateSQL = `
+UPDATE tenants.tenants SET name = coalesce(@name, name), metadata = coalesce(@metadata, metadata)
+WHERE id = @tenant_id RETURNING ` + columns
+
+// A statement that may set the slug locks the row against whoever refers to it, whether
+// the slug changes or not: it is for a new slug alone.
+const updateSlugSQL = `
 UPDATE tenants.tenants SET
-	name = coalesce(@name, name), slug = coalesce(@slug, slug), metadata = coalesce(@metadata, metadata)
+	name = coalesce(@name, name), slug = @slug, metadata = coalesce(@metadata, metadata)
 WHERE id = @tenant_id RETURNING ` + columns
 
 // Update changes name, slug or metadata of the session's tenant. A new slug is a new
 // address; the old one is free at once.
 func Update(ctx context.Context, db pg.DB, actor session.Session, in UpdateInput) (Tenant, error) {
 	args := pgx.NamedArgs{"name": in.Name, "slug": in.Slug, "metadata": nil}
+	sql := updateSQL
+	if in.Slug != nil {
+		sql = updateSlugSQL
+	}
 	if in.Metadata != nil {
 		args["metadata"] = *in.Metadata
 	}
 	updated, err := take(ctx, db, actor, step{
-		action: "update_tenant", sql: updateSQL, args: args,
+		action: "update_tenant", sql: sql, args: args, slug: in.Slug != nil,
 		check: func(t Tenant) error {
 			switch {
 			case t.Status == Deleted:

@@ -1,21 +1,16 @@
-// Package token mints the JWTs that carry a tenant's claims, and publishes the keys
-// that verify them. It owns auth.signing_keys and auth.sessions. It trusts nobody's
-// word for a membership: it reads it in the transaction that mints.
 package token
 
 import (
 	"context"
 	"crypto"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
@@ -36,56 +31,83 @@ type keyRow struct {
 type signer struct {
 	kid    string
 	method jwt.SigningMethod
-	key    crypto.Signer
+	key    crypto.PrivateKey
 }
 
+func (s *signer) sign(claims jwt.Claims) (string, error) {
+	unsigned := jwt.NewWithClaims(s.method, claims)
+	unsigned.Header["kid"] = s.kid
+	signed, err := unsigned.SignedString(s.key)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return signed, nil
+}
+
+// The newest key whose time to sign has come. One that is to be withdrawn sooner than a
+// token of it may end signs no more.
 const currentKeySQL = `
 SELECT kid, algorithm, private_key FROM auth.signing_keys
-WHERE retired_at IS NULL ORDER BY created_at DESC, kid LIMIT 1`
+WHERE signs_from <= statement_timestamp()
+	AND (retired_at IS NULL OR retired_at >= statement_timestamp() + make_interval(secs => @longest))
+ORDER BY signs_from DESC, created_at DESC, kid LIMIT 1`
 
 const lockKeysSQL = `SELECT pg_advisory_xact_lock(hashtextextended('auth.signing_keys', 0))`
 
 const insertKeySQL = `
-INSERT INTO auth.signing_keys (kid, algorithm, public_jwk, private_key) VALUES (@kid, @algorithm, @public_jwk, @private_key)`
+INSERT INTO auth.signing_keys (kid, algorithm, public_jwk, private_key, signs_from)
+VALUES (@kid, @algorithm, @public_jwk, @private_key, now() + make_interval(secs => @signs_in))
+RETURNING kid, algorithm, created_at, signs_from`
 
-// EnsureKey makes the first signing key where there is none; servers that start at once
-// agree on one. It also proves that the present key opens under this installation's
-// encryption key, so that a wrong one is found at start and not at the first sign-in.
+// EnsureKey makes the first signing key where there is none, which signs at once;
+// servers that start at once agree on one. It also proves that the present key opens
+// under this installation's encryption key, so that a wrong one is found at start and
+// not at the first sign-in. A present key of another algorithm than Config's stays until
+// the next rotation.
 func (m *Minter) EnsureKey(ctx context.Context, db pg.DB) error {
 	return pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockKeysSQL); err != nil {
-			return fmt.Errorf("lock the signing keys: %w", err)
+		if err := lockKeys(ctx, tx); err != nil {
+			return err
 		}
 		_, err := m.current(ctx, tx)
 		if !pg.NoRow(err) {
 			return err
 		}
-		return m.addKey(ctx, tx)
+		_, err = m.addKey(ctx, tx, 0)
+		return err
 	})
 }
 
-func (m *Minter) addKey(ctx context.Context, tx pgx.Tx) error {
+func lockKeys(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, lockKeysSQL); err != nil {
+		return fmt.Errorf("lock the signing keys: %w", err)
+	}
+	return nil
+}
+
+func (m *Minter) addKey(ctx context.Context, tx pgx.Tx, signsIn time.Duration) (SigningKey, error) {
 	key, err := generate(m.config.Algorithm)
 	if err != nil {
-		return fmt.Errorf("generate a %s key: %w", m.config.Algorithm, err)
+		return SigningKey{}, fmt.Errorf("generate a %s key: %w", m.config.Algorithm, err)
 	}
 	jwk := jose.JSONWebKey{Key: key.Public(), Algorithm: m.config.Algorithm, Use: "sig"}
 	thumbprint, err := jwk.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return fmt.Errorf("thumbprint of the new key: %w", err)
+		return SigningKey{}, fmt.Errorf("thumbprint of the new key: %w", err)
 	}
 	jwk.KeyID = fmt.Sprintf("%x", thumbprint[:12])
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return fmt.Errorf("encode the new key: %w", err)
+		return SigningKey{}, fmt.Errorf("encode the new key: %w", err)
 	}
-	_, err = tx.Exec(ctx, insertKeySQL, pgx.NamedArgs{
-		"kid": jwk.KeyID, "algorithm": m.config.Algorithm, "public_jwk": jwk, "private_key": m.seal(private, jwk.KeyID),
+	added, err := pg.One[SigningKey](ctx, tx, insertKeySQL, pgx.NamedArgs{
+		"kid": jwk.KeyID, "algorithm": m.config.Algorithm, "public_jwk": jwk,
+		"private_key": m.box.Seal(private, jwk.KeyID), "signs_in": signsIn.Seconds(),
 	})
 	if err != nil {
-		return fmt.Errorf("store the new signing key: %w", err)
+		return SigningKey{}, fmt.Errorf("store the new signing key: %w", err)
 	}
-	return nil
+	return added, nil
 }
 
 func generate(algorithm string) (crypto.Signer, error) {
@@ -95,52 +117,35 @@ func generate(algorithm string) (crypto.Signer, error) {
 	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
-// current opens the key that signs now. pgx.ErrNoRows says there is none yet.
-func (m *Minter) current(ctx context.Context, db pg.DB) (signer, error) {
-	row, err := pg.One[keyRow](ctx, db, currentKeySQL, nil)
+// current is the key that signs now. pgx.ErrNoRows says there is none. Which one it is
+// the database is asked each time; opening it is what memory saves.
+func (m *Minter) current(ctx context.Context, db pg.DB) (*signer, error) {
+	row, err := pg.One[keyRow](ctx, db, currentKeySQL, pgx.NamedArgs{"longest": MaxTTL.Seconds()})
 	if err != nil {
-		return signer{}, fmt.Errorf("read the signing key: %w", err)
+		return nil, fmt.Errorf("read the signing key: %w", err)
 	}
-	private, err := m.open(row.Sealed, row.KID)
+	if ready := m.ready.Load(); ready != nil && ready.kid == row.KID {
+		return ready, nil
+	}
+	private, err := m.box.Open(row.Sealed, row.KID)
 	if err != nil {
-		return signer{}, fmt.Errorf("signing key %s does not open under NSELF_ENCRYPTION_KEY; set the key it was sealed with: %w", row.KID, err)
+		return nil, fmt.Errorf("signing key %s does not open under NSELF_ENCRYPTION_KEY; set the key it was sealed with: %w", row.KID, err)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(private)
 	if err != nil {
-		return signer{}, fmt.Errorf("decode signing key %s: %w", row.KID, err)
+		return nil, fmt.Errorf("decode signing key %s: %w", row.KID, err)
 	}
-	return signer{kid: row.KID, method: jwt.GetSigningMethod(row.Algorithm), key: parsed.(crypto.Signer)}, nil
-}
-
-// seal encrypts with AES-256-GCM, the random nonce first; name is bound to the result,
-// so that one key cannot be put in another's place.
-func (m *Minter) seal(plain []byte, name string) []byte {
-	nonce := make([]byte, m.aead.NonceSize())
-	_, _ = rand.Read(nonce) // never fails (crypto/rand)
-	return m.aead.Seal(nonce, nonce, plain, []byte(name))
-}
-
-func (m *Minter) open(sealed []byte, name string) ([]byte, error) {
-	if len(sealed) < m.aead.NonceSize() {
-		return nil, errors.New("sealed value is too short")
-	}
-	nonce, box := sealed[:m.aead.NonceSize()], sealed[m.aead.NonceSize():]
-	return m.aead.Open(nil, nonce, box, []byte(name))
-}
-
-func newAEAD(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
+	opened := &signer{kid: row.KID, method: jwt.GetSigningMethod(row.Algorithm), key: parsed}
+	m.ready.Store(opened)
+	return opened, nil
 }
 
 const publicKeysSQL = `
 SELECT public_jwk FROM auth.signing_keys WHERE retired_at IS NULL OR retired_at > now() ORDER BY created_at DESC, kid`
 
-// JWKS is the key set that verifies this installation's tokens (RFC 7517). Every key
-// says use "sig": Hasura drops those that do not.
+// JWKS is the key set that verifies this installation's tokens (RFC 7517), from a key's
+// making, which is before it signs, until it is withdrawn. Every key says use "sig":
+// Hasura drops those that do not.
 func JWKS(ctx context.Context, db pg.DB) ([]byte, error) {
 	rows, _ := db.Query(ctx, publicKeysSQL)
 	keys, err := pgx.CollectRows(rows, pgx.RowTo[json.RawMessage])

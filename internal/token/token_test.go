@@ -10,10 +10,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func newMinter(t *testing.T, algorithm string, key byte) *token.Minter {
+func newMinter(t testing.TB, algorithm string, key byte) *token.Minter {
 	t.Helper()
 	m, err := token.New(token.Config{
 		Issuer: "us", Audience: "hasura", TTL: 15 * time.Minute, Algorithm: algorithm, EncryptionKey: bytes.Repeat([]byte{key}, 32),
@@ -34,7 +34,7 @@ func newMinter(t *testing.T, algorithm string, key byte) *token.Minter {
 }
 
 // verify reads a token with the published keys, as any library would.
-func verify(t *testing.T, db *pgxpool.Pool, signed string) jwt.MapClaims {
+func verify(t testing.TB, db pg.DB, signed string) jwt.MapClaims {
 	t.Helper()
 	text, err := token.JWKS(t.Context(), db)
 	if err != nil {

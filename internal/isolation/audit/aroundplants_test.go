@@ -39,6 +39,12 @@ var aroundPlants = []plant{
 	{rule: "context-function-changed", object: "function tenants.hasura_is_unbound()", sql: `
 		CREATE OR REPLACE FUNCTION tenants.hasura_is_unbound() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT current_setting(''hasura.user'', true) IS NULL OR true'`},
 	{rule: "list-writable", object: "nself.tenant_tables (nself_app update)", sql: `GRANT UPDATE ON nself.tenant_tables TO nself_app`},
+	{rule: "server-table-open", object: "nself.river_job (nself_tenant select)", sql: `GRANT SELECT ON nself.river_job TO nself_tenant`},
+	{rule: "server-table-open", object: "nself.river_job.args (nself_hasura select)", sql: `GRANT SELECT (args) ON nself.river_job TO nself_hasura`},
+	{rule: "server-table-open", object: "auth.rate_limits (PUBLIC select)", sql: `GRANT SELECT ON auth.rate_limits TO PUBLIC`},
+	{rule: "server-table-open", object: "auth.signing_keys (nself_app select)", sql: `GRANT SELECT ON auth.signing_keys TO nself_app`},
+	{rule: "server-table-open", object: "auth.rate_limits", sql: `
+		GRANT CREATE ON SCHEMA auth TO nself_app; ALTER TABLE auth.rate_limits OWNER TO nself_app; REVOKE CREATE ON SCHEMA auth FROM nself_app`},
 	{rule: "view-not-invoker", object: "crm.mine", sql: `
 		CREATE VIEW crm.mine AS SELECT email FROM crm.contacts WHERE tenant_id = (SELECT tenants.active_tenant_id())`},
 	{rule: "view-not-invoker", object: "crm.all", sql: `

@@ -12,12 +12,23 @@ var (
 	other = map[string]any{"email": map[string]any{"_eq": "a@example.com"}}
 )
 
-func guardOf(role string) map[string]any {
+// running is a session that has not ended.
+var running = map[string]any{"id": map[string]any{"_eq": "X-Hasura-Session-Id"}, "ended_at": map[string]any{"_is_null": true}}
+
+func guardOf(role string) map[string]any { return guardBy(role, running) }
+
+// guardBy is a guard that asks this of the session.
+func guardBy(role string, session map[string]any) map[string]any {
 	return map[string]any{"_exists": map[string]any{
 		"_table": map[string]any{"schema": "tenants", "name": "tenant_members"},
 		"_where": map[string]any{"tenant_id": map[string]any{"_eq": "X-Hasura-Tenant-Id"}, "user_id": map[string]any{"_eq": "X-Hasura-User-Id"},
-			"role": map[string]any{"_eq": role}, "tenant": map[string]any{"status": map[string]any{"_eq": "active"}}},
+			"role": map[string]any{"_eq": role}, "tenant": map[string]any{"status": map[string]any{"_eq": "active"}}, "sessions": session},
 	}}
+}
+
+// signedIn asks the table of sessions itself.
+func signedIn(where map[string]any) map[string]any {
+	return map[string]any{"_exists": map[string]any{"_table": map[string]any{"schema": "auth", "name": "sessions"}, "_where": where}}
 }
 
 func all(terms ...any) metadata.BoolExp { return metadata.BoolExp{"_and": terms} }
@@ -35,7 +46,8 @@ var metadataPlants = []plant{
 		c.entry("crm.contacts").DeletePermissions[0].Permission.Filter = all(other, guardOf("member"))
 	}},
 	{rule: "metadata-filter-missing", object: "auth.users (user select)", change: func(c *crm) {
-		c.entry("auth.users").SelectPermissions[0].Permission.Filter = metadata.BoolExp{}
+		c.entry("auth.users").SelectPermissions[0].Permission.Filter = signedIn(map[string]any{
+			"id": running["id"], "ended_at": running["ended_at"], "user_id": map[string]any{"_eq": "X-Hasura-User-Id"}})
 	}},
 	{rule: "metadata-filter-widened", object: "auth.users (tenant_member select)", change: func(c *crm) {
 		entry := c.entry("auth.users")
@@ -69,6 +81,18 @@ var metadataPlants = []plant{
 	{rule: "metadata-guard-missing", object: memberReads, change: reads(all(mine))},
 	{rule: "metadata-guard-missing", object: memberReads, change: reads(all(mine, map[string]any{"_or": []any{guardOf("member"), other}}))},
 	{rule: "metadata-guard-role", object: memberReads, change: reads(all(mine, guardOf("guest")))},
+	{rule: "metadata-guard-session", object: memberReads, change: reads(all(mine, guardBy("member", map[string]any{})))},
+	{rule: "metadata-guard-session", object: memberReads, change: reads(all(mine, guardBy("member", map[string]any{"id": running["id"]})))},
+	{rule: "metadata-guard-session", object: memberReads, change: reads(all(mine, guardBy("member", map[string]any{"ended_at": running["ended_at"]})))},
+	{rule: "metadata-guard-session", object: memberReads, change: reads(all(mine, guardBy("member", map[string]any{
+		"id": running["id"], "ended_at": map[string]any{"_is_null": false}})))},
+	{rule: "metadata-guard-session", object: memberReads, change: reads(all(mine, guardBy("member", map[string]any{"_or": []any{running, other}})))},
+	{rule: "metadata-guard-session", object: "auth.users (user select)", change: func(c *crm) {
+		c.entry("auth.users").SelectPermissions[0].Permission.Filter = metadata.BoolExp{"id": map[string]any{"_eq": "X-Hasura-User-Id"}}
+	}},
+	{rule: "metadata-guard-session", object: "auth.users (user select)", change: func(c *crm) { // of whoever's session
+		c.entry("auth.users").SelectPermissions[0].Permission.Filter = all(map[string]any{"id": map[string]any{"_eq": "X-Hasura-User-Id"}}, signedIn(running))
+	}},
 	{rule: "metadata-tenant-writable", object: "crm.contacts (tenant_member insert)", change: func(c *crm) {
 		columns := &c.entry("crm.contacts").InsertPermissions[0].Permission.Columns
 		columns.Names = append([]string{"tenant_id"}, columns.Names...)

@@ -25,6 +25,7 @@ var metadataRules = []Rule{
 	{"metadata-update-without-check", Error, metadataGroup, "an update has no check: a row may become anything", updateUnchecked},
 	{"metadata-guard-missing", Error, metadataGroup, "a permission does not ask whether tenant and membership are still active", guardMissing},
 	{"metadata-guard-role", Error, metadataGroup, "a permission's guard asks for another role than its own", guardRole},
+	{"metadata-guard-session", Error, metadataGroup, "a permission's guard does not ask whether the session has ended", guardSession},
 	{"metadata-tenant-writable", Error, metadataGroup, "a role may write the tenant column", tenantWritable},
 	{"metadata-preset-missing", Error, metadataGroup, "the tenant column is not preset from the session", presetMissing},
 	{"metadata-columns-all", Warning, metadataGroup, "columns: '*' opens every column to come", columnsAll},
@@ -156,24 +157,6 @@ func updateUnchecked(_ context.Context, s *state) []fault {
 		}
 	}
 	return found
-}
-
-// needsGuard are the rights at which a session has to stand: an update's check comes after
-// its filter.
-func needsGuard(r right) bool { return ofTenant(r.role) && (r.part == "filter" || r.op == "insert") }
-
-func guardMissing(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, _ verdict) (string, bool) {
-		missing, _ := guarded(r)
-		return "a suspended tenant, and who is no longer a member, goes on as long as the token lives", missing && needsGuard(r)
-	})
-}
-
-func guardRole(_ context.Context, s *state) []fault {
-	return s.eachRight(func(r right, _ verdict) (string, bool) {
-		_, other := guarded(r)
-		return fmt.Sprintf("its guard asks for %s: who had the role and lost it keeps its rights", other), other != "" && needsGuard(r)
-	})
 }
 
 var secretName = regexp.MustCompile(`(?i)(^|_)(password|passwd|passphrase|secret|secrets|token|hash|salt|credential|credentials|private_key|api_?key|otp|totp)(_|$)`)

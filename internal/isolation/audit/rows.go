@@ -15,8 +15,9 @@ import (
 
 // Session variables, as metadata.Condition spells them.
 const (
-	tenantVariable = "x-hasura-tenant-id"
-	userVariable   = "x-hasura-user-id"
+	tenantVariable  = "x-hasura-tenant-id"
+	userVariable    = "x-hasura-user-id"
+	sessionVariable = "x-hasura-session-id"
 )
 
 // right is one expression of one permission of one role on a tenant table.
@@ -186,39 +187,6 @@ func (v *verdict) column(condition any, inside string) {
 			v.widened = inside
 		}
 	}
-}
-
-// guarded says what is wrong with the guard of an expression: nothing (""), its role, or
-// that there is none or one that asks for too little.
-func guarded(r right) (missing bool, otherRole string) {
-	wanted := strings.TrimPrefix(r.role, "tenant_")
-	missing = true
-	for _, term := range r.terms {
-		exists := asObject(asObject(term)["_exists"])
-		if exists["_table"] != membersTable {
-			continue
-		}
-		asked := map[string]any{}
-		for _, inner := range metadata.Conjuncts(asObject(exists["_where"])) {
-			maps.Copy(asked, asObject(inner))
-		}
-		if !comparesWith(asked["tenant_id"], tenantVariable) || !comparesWith(asked["user_id"], userVariable) ||
-			!comparesWith(asObject(asked["tenant"])["status"], "active") {
-			continue
-		}
-		if comparesWith(asked["role"], wanted) {
-			return false, ""
-		}
-		missing, otherRole = false, asksFor(asked["role"])
-	}
-	return missing, otherRole
-}
-
-func asksFor(condition any) string {
-	for _, o := range operators(condition) {
-		return fmt.Sprintf("%s %v", o.name, o.value)
-	}
-	return "no role at all"
 }
 
 // wall is the expression that the list has there, as YAML.

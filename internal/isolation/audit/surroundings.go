@@ -38,6 +38,7 @@ const builtinGrantsSQL = `
 var surroundingRules = []Rule{
 	{"context-function-changed", Error, roleGroup, "a function that every policy asks is not as the migrations made it", contextChanged},
 	{"list-writable", Error, roleGroup, "a role to be bound may write the declared list in the database", listWritable},
+	{"server-table-open", Error, roleGroup, "a table of the server's own (keys, the queue, rate limits) is open to another role", serverTableOpen},
 	{"builtin-function-granted", Error, roleGroup, "a role may call a function of Postgres that reads or writes files", builtinGranted},
 	{"user-mapping-upward", Error, detourGroup, "a role acts on a foreign server as a role above it", mappingUpward},
 	{"function-leakproof", Warning, detourGroup, "a function is called leakproof: Postgres shows it rows before the policies", functionLeakproof},
@@ -78,6 +79,24 @@ func listWritable(_ context.Context, s *state) []fault {
 	for _, p := range r.grants {
 		if p.Name != "SELECT" && p.Grantee != r.Owner && !s.superuser(p.Grantee) && !s.is(p.Grantee, ownerRole) {
 			found = append(found, at(s.grantTitle(r, p), s.revoke(r, p), "whoever writes the list says which tables have a wall, and what this audit looks at"))
+		}
+	}
+	return found
+}
+
+func serverTableOpen(_ context.Context, s *state) []fault {
+	var found []fault
+	for _, r := range s.relations {
+		if !r.table() || !isolation.OfTheServer(isolation.Name{Schema: r.Schema, Name: r.Name}) {
+			continue
+		}
+		if !s.trusted(r.Owner) {
+			found = append(found, at(r.Title(), repair("ALTER TABLE %s OWNER TO %s", r.sql(), ownerRole), "%s owns it, and reads of every tenant what the server keeps there", s.roleName(r.Owner)))
+		}
+		for _, p := range r.grants {
+			if p.Grantee != r.Owner && !s.trusted(p.Grantee) {
+				found = append(found, at(s.grantTitle(r, p), s.revoke(r, p), "it has no wall: what the server keeps there of every tenant is for nself_server alone"))
+			}
 		}
 	}
 	return found

@@ -82,11 +82,11 @@ func triggerNotifies(_ context.Context, s *state) []fault {
 		holding := map[string]bool{}
 		for statement := range strings.SplitSeq(f.code, ";") {
 			_, sent, notifies := strings.Cut(statement, "pg_notify")
-			if notifies && (saysOfRow(sent, t.name) || containsAny(wordsOf(sent), holding)) {
+			if notifies && (saysOfRow(sent, t) || containsAny(wordsOf(sent), holding)) {
 				return advice("send the ids alone, and let the listener read the row with its own rights"),
 					fmt.Sprintf("%s sends values of the row by NOTIFY: any login of this database may LISTEN, of whichever tenant", f.Title())
 			}
-			if saysOfRow(statement, t.name) {
+			if saysOfRow(statement, t) {
 				for _, name := range filledBy(statement) {
 					holding[name] = true
 				}
@@ -96,10 +96,12 @@ func triggerNotifies(_ context.Context, s *state) []fault {
 	})
 }
 
-// saysOfRow reports whether code names the row of a trigger, beyond its ids.
-func saysOfRow(code, tenant string) bool {
+// saysOfRow reports whether code names the row of a trigger, beyond its ids. A function of
+// several tables' triggers also names columns that are another's.
+func saysOfRow(code string, t *tenantTable) bool {
 	return slices.ContainsFunc(ofRow.FindAllStringSubmatch(code, -1), func(match []string) bool {
-		return match[1] != "id" && match[1] != tenant
+		there := slices.ContainsFunc(t.columns, func(c *column) bool { return strings.EqualFold(c.Name, match[1]) })
+		return match[1] == "" || match[1] != "id" && match[1] != t.name && there
 	})
 }
 

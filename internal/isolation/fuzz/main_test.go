@@ -39,6 +39,8 @@ type tenant struct {
 	id    string
 	user  string // its owner
 	mark  string
+
+	signedIn, signedOut string // sessions of the owner's
 }
 
 const rangeOfNumbers = 1_000_000
@@ -64,6 +66,11 @@ type world struct {
 	made    int                // schemas so far
 }
 
+const sessionsSQL = `
+INSERT INTO auth.sessions (id, family_id, method, tenant_id, user_id, role, expires_at, ended_at, end_reason)
+SELECT s.id, s.id, 'link', '%[3]s', '%[4]s', 'tenant_owner', now() + interval '1 day', s.ended, CASE WHEN s.ended IS NOT NULL THEN 'signed_out' END
+FROM (VALUES ('%[1]s'::uuid, NULL::timestamptz), ('%[2]s', now())) s (id, ended)`
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{db: pgtest.Database(t)}
@@ -72,7 +79,9 @@ func newWorld(t *testing.T) *world {
 	for i := range 5 {
 		team := pgtest.NewTeam(t, server)
 		word := fmt.Sprintf("mark%s", strings.ReplaceAll(uuid.NewString(), "-", "")[:12])
-		w.tenants = append(w.tenants, tenant{i, team.ID.String(), team.Owner.String(), word})
+		x := tenant{i, team.ID.String(), team.Owner.String(), word, uuid.NewString(), uuid.NewString()}
+		w.do(t, fmt.Sprintf(sessionsSQL, x.signedIn, x.signedOut, x.id, x.user))
+		w.tenants = append(w.tenants, x)
 	}
 	w.do(t, `UPDATE tenants.tenants SET status = 'suspended', suspended_at = now() WHERE id = '`+w.tenants[suspended].id+`'`)
 	for _, role := range []string{"nself_app", "nself_server"} {

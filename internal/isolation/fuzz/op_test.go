@@ -67,7 +67,7 @@ func (o op) String() string {
 type claim struct {
 	name    string
 	tenant  int    // the tenant that the session names
-	setting string // with {ID} and {USER} of that tenant, {STRANGER} for a member of another
+	setting string // with {ID}, {USER}, {SIGNED IN} and {SIGNED OUT} of that tenant, {STRANGER} and {STRANGERS} for another's member and session
 	force   int    // the tenant then in force, or nobody
 	broken  bool   // asking for rows has to fail
 }
@@ -88,6 +88,12 @@ func claims() []claim {
 		claim{"null user", 0, `{"x-hasura-tenant-id":"{ID}","x-hasura-user-id":null}`, nobody, false},
 		claim{"stranger", 1, `{"x-hasura-tenant-id":"{ID}","x-hasura-user-id":"{STRANGER}"}`, nobody, false},
 		claim{"other role", 2, `{"x-hasura-role":"tenant_guest","x-hasura-tenant-id":"{ID}","x-hasura-user-id":"{USER}"}`, nobody, false},
+		claim{"signed in", 0, `{"x-hasura-role":"tenant_owner","x-hasura-user-id":"{USER}","x-hasura-tenant-id":"{ID}","x-hasura-session-id":"{SIGNED IN}"}`, 0, false},
+		claim{"signed out", 0, `{"x-hasura-role":"tenant_owner","x-hasura-user-id":"{USER}","x-hasura-tenant-id":"{ID}","x-hasura-session-id":"{SIGNED OUT}"}`, nobody, false},
+		claim{"session of another tenant", 1, `{"x-hasura-user-id":"{USER}","x-hasura-tenant-id":"{ID}","x-hasura-session-id":"{STRANGERS}"}`, nobody, false},
+		claim{"session of nobody", 2, `{"x-hasura-tenant-id":"{ID}","x-hasura-session-id":"{SIGNED IN}"}`, nobody, false},
+		claim{"null session", 0, `{"x-hasura-user-id":"{USER}","x-hasura-tenant-id":"{ID}","x-hasura-session-id":null}`, nobody, false},
+		claim{"no session's id", 1, `{"x-hasura-user-id":"{USER}","x-hasura-tenant-id":"{ID}","x-hasura-session-id":"{SIGNED IN}x"}`, nobody, true},
 		claim{"admin", 0, `{"x-hasura-role":"admin"}`, nobody, false},
 		claim{"suspended", suspended, `{"x-hasura-tenant-id":"{ID}"}`, nobody, false},
 		claim{"half a JSON", 0, `{"x-hasura-tenant-id":"{ID}"`, nobody, true},
@@ -121,7 +127,8 @@ func (c claim) session(w *world) string {
 		return c.setting
 	}
 	x, stranger := w.tenants[c.tenant], w.tenants[bystander]
-	return strings.NewReplacer("{ID}", x.id, "{USER}", x.user, "{STRANGER}", stranger.user).Replace(c.setting)
+	return strings.NewReplacer("{ID}", x.id, "{USER}", x.user, "{SIGNED IN}", x.signedIn, "{SIGNED OUT}", x.signedOut,
+		"{STRANGER}", stranger.user, "{STRANGERS}", stranger.signedIn).Replace(c.setting)
 }
 
 func (o op) is(kind string) bool { return slices.Contains(o.kinds, kind) }

@@ -23,6 +23,7 @@ var holes = []struct{ name, plant, says string }{
 	{"a table that the tenants' role owns", "GRANT CREATE ON SCHEMA {S} TO nself_app; ALTER TABLE {T0} OWNER TO nself_app", "was not refused"},
 	{"a function that swallows what is malformed", "CREATE OR REPLACE FUNCTION {S}.lax() RETURNS uuid LANGUAGE plpgsql STABLE SECURITY DEFINER AS $f$BEGIN RETURN tenants.active_tenant_id(); EXCEPTION WHEN OTHERS THEN RETURN null; END$f$; CREATE POLICY lax ON {T0} TO nself_app, nself_tenant USING ((SELECT {S}.lax()) IS NULL OR tenant_id = (SELECT {S}.lax()))", "a row of tenant"},
 	{"a context that asks for no status", "CREATE OR REPLACE FUNCTION tenants.active_tenant_id() RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$SELECT (tenants.current_session() ->> 'x-hasura-tenant-id')::uuid$f$", "a row of tenant 4"},
+	{"a context that asks for no session", "CREATE OR REPLACE FUNCTION tenants.active_tenant_id() RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$SELECT t.id FROM tenants.tenants t WHERE t.id = (tenants.current_session() ->> 'x-hasura-tenant-id')::uuid AND status = 'active' AND (NOT tenants.current_session() ? 'x-hasura-user-id' OR EXISTS (SELECT FROM tenants.tenant_members m WHERE m.tenant_id = t.id AND m.user_id = (tenants.current_session() ->> 'x-hasura-user-id')::uuid AND coalesce(tenants.current_session() ->> 'x-hasura-role' = 'tenant_' || m.role, true)))$f$", "a row of tenant"},
 }
 
 func (w *world) plant(t failer, sql string) {

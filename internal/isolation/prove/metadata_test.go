@@ -36,7 +36,7 @@ object_relationships:
 	"stages":     {"code, label", "", ""},
 }
 
-const guard = `{_and: [{tenant_id: {_eq: X-Hasura-Tenant-Id}}, {_exists: {_table: {schema: tenants, name: tenant_members}, _where: {tenant_id: {_eq: X-Hasura-Tenant-Id}, user_id: {_eq: X-Hasura-User-Id}, role: {_eq: ROLE}, tenant: {status: {_eq: active}}}}}]}`
+const guard = `{_and: [{tenant_id: {_eq: X-Hasura-Tenant-Id}}, {_exists: {_table: {schema: tenants, name: tenant_members}, _where: {tenant_id: {_eq: X-Hasura-Tenant-Id}, user_id: {_eq: X-Hasura-User-Id}, role: {_eq: ROLE}, tenant: {status: {_eq: active}}, sessions: {id: {_eq: X-Hasura-Session-Id}, ended_at: {_is_null: true}}}}}]}`
 
 // crmTable writes the metadata of one of them.
 func crmTable(name string) string {

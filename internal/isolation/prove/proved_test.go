@@ -3,6 +3,7 @@ package prove
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 )
@@ -96,6 +97,30 @@ func TestTokensThatSeeNothingProveNothing(t *testing.T) {
 	says("against a suspended tenant", "the token to try against sees and plants no row that is its tenant's", func(*Options) {})
 	suspend(s.mine.ID.String())
 	says("as a suspended tenant", "nothing is proved as tenant_member: the token sees no row that is its tenant's", func(*Options) {})
+}
+
+func TestATokenWhoseSessionEndsOnTheWayProvesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, goodTree(t), "", nowhereElse)
+	s.settle(t)
+	var sent atomic.Int64
+	o := s.options(t, between(t, s, func(string) {
+		if sent.Add(1) != 150 {
+			return
+		}
+		const endSQL = `UPDATE auth.sessions SET ended_at = now(), end_reason = 'signed_out' WHERE tenant_id = $1`
+		if _, err := s.admin.Exec(t.Context(), endSQL, s.mine.ID.String()); err != nil {
+			t.Error(err)
+		}
+	}))
+	o.ReadOnly, o.Only = true, []string{"crm_contacts", "crm_deals", "crm_notes"}
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.OK() || !slices.ContainsFunc(report.Faults, func(f string) bool { return strings.Contains(f, "by the end the token sees no row") }) {
+		t.Errorf("%d requests, faults %q", sent.Load(), report.Faults)
+	}
 }
 
 func TestATableWithoutRowsOfTheOtherTenantIsNotProved(t *testing.T) {

@@ -38,10 +38,13 @@ func (r *runner) role(ctx context.Context, c *caller) error {
 	defer r.prove(c)
 	if r.options.ReadOnly {
 		r.passOver()
-		return r.reads(ctx)
+		if err := r.reads(ctx); err != nil {
+			return err
+		}
+		return r.lasted(ctx)
 	}
 	for _, step := range []func(context.Context) error{
-		r.sowMine, newShadow(r).watch, r.sowTheirs, r.reads, r.writes, r.untouched,
+		r.sowMine, newShadow(r).watch, r.sowTheirs, r.reads, r.writes, r.untouched, r.lasted,
 	} {
 		if err := step(ctx); err != nil {
 			return err

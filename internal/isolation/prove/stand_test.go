@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/internal/app"
@@ -26,6 +27,7 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/local/engine"
 	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
 )
 
@@ -172,14 +174,24 @@ func (s *stand) token(t *testing.T, team pgtest.Team, role string) string {
 		string(member.Plain): team.Member, string(member.Guest): team.Guest,
 	}
 	claims := map[string]any{"x-hasura-user-id": users[role].String()}
-	hasura := "user"
+	hasura, tenant := "user", id.Tenant{}
 	if role != "user" {
-		hasura = "tenant_" + role
+		hasura, tenant = "tenant_"+role, team.ID
 		claims["x-hasura-tenant-id"] = team.ID.String()
 		claims["x-hasura-tenant-ids"] = "{" + team.ID.String() + "}"
 	}
+	opened, err := pg.Scalar[id.Session](t.Context(), s.admin, openSessionSQL, pgx.NamedArgs{"tenant_id": tenant, "user_id": users[role], "role": hasura})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims["x-hasura-session-id"] = opened.String()
 	return s.sign(t, claims, hasura)
 }
+
+const openSessionSQL = `
+WITH made AS (SELECT gen_random_uuid() AS id)
+INSERT INTO auth.sessions (id, family_id, method, tenant_id, user_id, role, expires_at)
+SELECT id, id, 'operator', @tenant_id, @user_id, @role, now() + interval '1 hour' FROM made RETURNING id`
 
 // sign makes a token of session variables that allows roles.
 func (s *stand) sign(t *testing.T, session map[string]any, roles ...string) string {

@@ -24,12 +24,16 @@ import (
 	"github.com/nself/tenancy/internal/app"
 	"github.com/nself/tenancy/internal/config"
 	"github.com/nself/tenancy/internal/local/engine"
+	"github.com/nself/tenancy/internal/local/mailbox"
 	"github.com/nself/tenancy/internal/local/postgres"
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/migrate"
 )
 
-const database = "nself"
+const (
+	database    = "nself"
+	mailboxPath = "/dev/mailbox"
+)
 
 // Options are what the operator may choose.
 type Options struct {
@@ -69,7 +73,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := cluster.Bootstrap(ctx, database, migrateUp); err != nil {
 		return err
 	}
-	w := &world{options: o, dir: dir, cluster: cluster, secrets: secrets, url: "http://" + listener.Addr().String()}
+	mails, err := mailbox.Start(mailbox.Config{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mails.Stop()) }()
+	w := &world{options: o, dir: dir, cluster: cluster, mails: mails, secrets: secrets, url: "http://" + listener.Addr().String()}
 	return w.serve(ctx, listener)
 }
 
@@ -91,6 +100,7 @@ type world struct {
 	options Options
 	dir     string
 	cluster *postgres.Cluster
+	mails   *mailbox.Mailbox
 	secrets secrets
 	url     string
 	engine  atomic.Pointer[engine.Engine] // nil until it serves
@@ -105,13 +115,17 @@ func (w *world) serve(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	defer server.DB.Close()
 	server.Router.Mount("/v1", http.HandlerFunc(w.graphql))
+	page, err := w.mails.Handler(mailboxPath)
+	if err != nil {
+		return err
+	}
+	server.Router.Mount(mailboxPath, page)
 
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- app.ListenAndDrain(serving, listener, server.Router) }()
+	go func() { done <- server.Serve(serving, listener) }()
 
 	err = w.open(ctx, server)
 	if err == nil {
@@ -196,7 +210,17 @@ func (w *world) getenv(name string) string {
 		return w.url
 	case "NSELF_ENCRYPTION_KEY":
 		return w.secrets.Encryption
-	case "PORT", "JWT_ISSUER", "JWT_AUDIENCE":
+	case "PUBLIC_URL":
+		return w.url
+	case "SMTP_HOST":
+		return w.mails.Host()
+	case "SMTP_PORT":
+		return strconv.Itoa(w.mails.Port())
+	case "SMTP_FROM":
+		return "ɳSelf Tenancy <no-reply@localhost.example>"
+	case "SMTP_TLS":
+		return "none"
+	case "PORT", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_LISTEN_URL", "SMTP_USERNAME", "SMTP_PASSWORD":
 		return "" // decided here
 	}
 	if w.options.Settings != nil {

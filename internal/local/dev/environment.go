@@ -25,6 +25,7 @@ func (w *world) environment(people []person) *Environment {
 	e := &Environment{values: map[string]string{}}
 	e.set("SERVER_URL", w.url)
 	e.set("GRAPHQL_ENDPOINT", w.url+"/v1/graphql")
+	e.set("MAILBOX_URL", w.url+mailboxPath)
 	e.set("HASURA_GRAPHQL_ENDPOINT", w.url)
 	e.set("HASURA_GRAPHQL_ADMIN_SECRET", w.secrets.Admin)
 	e.set("NSELF_WEBHOOK_SECRET", w.secrets.Webhook)

@@ -13,6 +13,8 @@ var welcome = template.Must(template.New("welcome").Parse(`
 
   GraphQL    {{.Get "GRAPHQL_ENDPOINT"}}   (a local stand-in for Hasura)
   Server     {{.Get "SERVER_URL"}}   (/readyz, /metrics, /.well-known/jwks.json)
+  Sign in    {{.Get "SERVER_URL"}}/auth/sign-in   (any address; the mail waits in the mailbox)
+  Mailbox    {{.Get "MAILBOX_URL"}}
   Postgres   psql $APP_DATABASE_URL   (as nself_app, under row-level security)
   Tenants    acme (pro) and techco (free), each with an owner, an admin, a member and a guest
   Settings   {{.File}}   (endpoints, secrets, a token per user)

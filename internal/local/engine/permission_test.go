@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"net/http"
 	"sort"
 	"strings"
 	"testing"
@@ -73,6 +74,50 @@ func TestEveryFormOfFilter(t *testing.T) {
 			s.data(t, header, `{ tenants(order_by: {slug: asc}) { slug } }`, `{"tenants":[`+strings.Join(rows, ",")+`]}`)
 		})
 	}
+}
+
+// guarded is a permission that asks whether the caller stands: as a member, and along a
+// relationship by a key of two columns for something of the member's own.
+const guarded = `  - role: guarded
+    permission:
+      columns: [id, title]
+      filter:
+        _and:
+          - tenant_id: {_eq: X-Hasura-Tenant-Id}
+          - _exists:
+              _table: {schema: app, name: members}
+              _where: {tenant_id: {_eq: X-Hasura-Tenant-Id}, user_id: {_eq: X-Hasura-User-Id}, written: {title: {_eq: X-Hasura-Session-Id}, body: {_is_null: true}}}
+      allow_aggregations: true
+`
+
+func TestGuardAlongAKeyOfTwoColumns(t *testing.T) {
+	notes, members := tables+"app_notes.yaml", tables+"app_members.yaml"
+	files := map[string]string{}
+	for path, change := range map[string][2]string{
+		notes: {"select_permissions:\n", "select_permissions:\n" + guarded},
+		members: {"select_permissions:\n", "array_relationships:\n  - name: written\n    using:\n      foreign_key_constraint_on:\n" +
+			"        columns: [tenant_id, author_id]\n        table: {schema: app, name: notes}\nselect_permissions:\n"},
+	} {
+		base, err := fsRead(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[path] = strings.Replace(base, change[0], change[1], 1)
+	}
+	s := newStand(t, options{tree: edited(t, files)})
+	as := func(tenant, user, session string) http.Header {
+		return asAdmin("X-Hasura-Role", "guarded", "X-Hasura-Tenant-Id", tenant, "X-Hasura-User-Id", user, "X-Hasura-Session-Id", session)
+	}
+	const ask = `{ notes(order_by: {id: asc}) { title } notes_aggregate { aggregate { count } } }`
+	const nothing = `{"notes":[],"notes_aggregate":{"aggregate":{"count":0}}}`
+	s.data(t, as(acme, ben, "beta"), ask, `{"notes":[{"title":"alpha"},{"title":"beta"},{"title":"gamma"}],"notes_aggregate":{"aggregate":{"count":3}}}`)
+	s.data(t, as(acme, anna, "beta"), ask, nothing)   // it is another member's
+	s.data(t, as(acme, anna, "alpha"), ask, nothing)  // its body is not null
+	s.data(t, as(techco, ben, "beta"), ask, nothing)  // he is no member there
+	s.data(t, as(acme, ben, "delta"), ask, nothing)   // it is another tenant's
+	s.data(t, as(acme, ben, "nothing"), ask, nothing) // there is none
+	unnamed := asAdmin("X-Hasura-Role", "guarded", "X-Hasura-Tenant-Id", acme, "X-Hasura-User-Id", ben)
+	s.fails(t, unnamed, ask, qerr.NotFound, `missing session variable: "x-hasura-session-id"`)
 }
 
 func TestDevModeTellsEveryone(t *testing.T) {

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/nself/tenancy/internal/jobs"
+)
+
+// Serve answers requests, follows the database's notifications and works the queue until
+// ctx ends; then requests and jobs under way finish, and the database is closed.
+func (a *App) Serve(ctx context.Context, listener net.Listener) error {
+	defer a.DB.Close()
+	work, err := jobs.Start(ctx, a.work)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	following, stop := context.WithCancel(ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() { _ = a.changes.Run(following) }) // it ends with its context alone
+	err = listenAndDrain(ctx, listener, a.Router)
+	stop()
+	follower.Wait()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return errors.Join(err, work.Stop(drain))
+}
+
+// drainTime is how long requests under way may take to end once the server stops.
+const drainTime = 20 * time.Second
+
+// listenAndDrain serves until ctx ends, then lets requests under way finish.
+func listenAndDrain(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}

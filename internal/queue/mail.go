@@ -1,0 +1,128 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/seal"
+)
+
+// MailQueue is the queue that mails wait in.
+const MailQueue = "mail"
+
+// MailTries is how often a mail is tried, the first time included.
+const MailTries = 8
+
+// MailKind says what a mail is about; its text goes by it.
+type MailKind string
+
+// The kinds of mail, with the values each takes (an optional one is left out where
+// there is none to tell).
+const (
+	SignIn            MailKind = "sign-in"            // Link; TenantName optional
+	Invitation        MailKind = "invitation"         // Link, TenantName, Role, Expires; InviterName, InviterEmail optional
+	OwnershipTransfer MailKind = "ownership-transfer" // TenantName, From; Link, Expires optional
+)
+
+// The values of mails.
+const (
+	Link         = "LINK"          // an https address; http in development
+	TenantName   = "TENANT_NAME"   //
+	InviterName  = "INVITER_NAME"  //
+	InviterEmail = "INVITER_EMAIL" //
+	Role         = "ROLE"          // owner, admin, member or guest
+	Expires      = "EXPIRES"       // RFC 3339
+	From         = "FROM"          // whoever offers: a name or an address
+)
+
+// Mail is one mail to one address.
+type Mail struct {
+	ID     string            `json:"id"`               // set by Send; the same at every try
+	Kind   MailKind          `json:"kind"`             //
+	To     string            `json:"to"`               // an address, without a name
+	Tenant id.Tenant         `json:"tenant,omitzero"`  // zero where none is meant
+	User   id.User           `json:"user,omitzero"`    // whom it is for; zero where that is not known
+	Values map[string]string `json:"values,omitempty"` // what its text says, by the names above
+	Until  time.Time         `json:"until"`            // from then on it is pointless and is dropped
+}
+
+// Outbox queues mails. A nil Outbox is an installation without mail: ask Open.
+type Outbox struct {
+	client *river.Client[pgx.Tx]
+	box    *seal.Box
+}
+
+// New makes an outbox that seals what it queues.
+func New(box *seal.Box) (*Outbox, error) {
+	inserter, err := client()
+	if err != nil {
+		return nil, err
+	}
+	return &Outbox{client: inserter, box: box}, nil
+}
+
+// Open reports whether mails can be sent at all.
+func (o *Outbox) Open() bool { return o != nil }
+
+// Send queues a mail in the caller's transaction, which runs as nself_server or, on
+// behalf of a tenant, as nself_tenant. Nothing is sent where it rolls back. Neither the
+// address nor the values stand in the queue in clear.
+func (o *Outbox) Send(ctx context.Context, tx pgx.Tx, m Mail) error {
+	switch {
+	case !o.Open():
+		return errors.New("a mail was queued where no mail can be sent: SMTP_HOST is not set")
+	case m.Kind == "" || m.To == "" || m.Until.IsZero():
+		return fmt.Errorf("a mail of kind %q lacks its kind, its address or the time it is good until", m.Kind)
+	}
+	m.ID = rand.Text()
+	plain, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode a mail of kind %s: %w", m.Kind, err)
+	}
+	job := MailJob{Sealed: o.box.Seal(plain, sealedMail)}
+	err = asServer(ctx, tx, func() error {
+		_, err := o.client.InsertTx(ctx, tx, job, nil)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("queue a mail of kind %s: %w", m.Kind, err)
+	}
+	return nil
+}
+
+// sealedMail is the name under which mails are sealed.
+const sealedMail = "queue mail"
+
+// MailJob is a mail as it stands in the queue.
+type MailJob struct {
+	Sealed []byte `json:"sealed"`
+}
+
+// Kind is River's name for the job.
+func (MailJob) Kind() string { return "mail" }
+
+// InsertOpts is how River treats the job.
+func (MailJob) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: MailQueue, MaxAttempts: MailTries}
+}
+
+// Unseal reads the mail back, with the key it was queued under.
+func (j MailJob) Unseal(box *seal.Box) (Mail, error) {
+	plain, err := box.Open(j.Sealed, sealedMail)
+	if err != nil {
+		return Mail{}, fmt.Errorf("the mail does not open under NSELF_ENCRYPTION_KEY: %w", err)
+	}
+	var m Mail
+	if err := json.Unmarshal(plain, &m); err != nil {
+		return Mail{}, errors.New("the sealed mail is not one of this version")
+	}
+	return m, nil
+}
