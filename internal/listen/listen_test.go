@@ -111,6 +111,7 @@ func kill(t *testing.T, super *pgxpool.Pool) {
 }
 
 func TestANotificationIsHandedOnInOrder(t *testing.T) {
+	t.Parallel()
 	db := pgtest.Database(t)
 	server := db.Pool(t, "nself_server")
 	l, h := run(t, db.URL("nself_server"))
@@ -125,6 +126,7 @@ func TestANotificationIsHandedOnInOrder(t *testing.T) {
 }
 
 func TestEverythingIsToldBeforeLiveTurnsTrueAgain(t *testing.T) {
+	t.Parallel()
 	db := pgtest.Database(t)
 	super := db.Superuser(t)
 	l, h := run(t, db.URL("nself_server"))
@@ -145,6 +147,7 @@ func TestEverythingIsToldBeforeLiveTurnsTrueAgain(t *testing.T) {
 }
 
 func TestTheServerNeedNotFindPostgres(t *testing.T) {
+	t.Parallel()
 	db := pgtest.Database(t)
 	way := newProxy(t, db.URL("nself_server"), 0)
 	way.set(closed)
@@ -207,6 +210,7 @@ func TestRecentGoesByBothClocks(t *testing.T) {
 }
 
 func TestBehindATransactionPoolerLiveStaysFalseAndTheLogSaysWhy(t *testing.T) {
+	t.Parallel()
 	for name, size := range map[string]int{"one session for all clients": 1, "several sessions": 3} {
 		t.Run(name, func(t *testing.T) {
 			db := pgtest.Database(t)

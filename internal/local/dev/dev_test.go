@@ -56,6 +56,7 @@ func status(t testing.TB, url string) int {
 }
 
 func TestTheSameDataServesAgainWithTheSameTenantsAndSecrets(t *testing.T) {
+	t.Parallel() // they wait more than they work
 	dir := filepath.Join(t.TempDir(), "with space")
 	first, stop := start(t, dir)
 	if got := status(t, first.Get("SERVER_URL")+"/readyz"); got != http.StatusOK {
@@ -72,6 +73,7 @@ func TestTheSameDataServesAgainWithTheSameTenantsAndSecrets(t *testing.T) {
 }
 
 func TestDevEnvHoldsWhatANewcomerNeedsForTheirEyesOnly(t *testing.T) {
+	t.Parallel() // they wait more than they work
 	e, stop := start(t, t.TempDir())
 	defer stop()
 	text, err := os.ReadFile(e.File)
@@ -97,6 +99,7 @@ func TestDevEnvHoldsWhatANewcomerNeedsForTheirEyesOnly(t *testing.T) {
 }
 
 func TestTwoRunSideBySide(t *testing.T) {
+	t.Parallel() // they wait more than they work
 	one, stopOne := start(t, t.TempDir())
 	defer stopOne()
 	two, stopTwo := start(t, t.TempDir())
@@ -107,6 +110,7 @@ func TestTwoRunSideBySide(t *testing.T) {
 }
 
 func TestASecondRunOnTheSameDataIsRefused(t *testing.T) {
+	t.Parallel() // they wait more than they work
 	dir := t.TempDir()
 	_, stop := start(t, dir)
 	defer stop()
@@ -117,6 +121,7 @@ func TestASecondRunOnTheSameDataIsRefused(t *testing.T) {
 }
 
 func TestATakenPortIsSaidBeforeAnythingStarts(t *testing.T) {
+	t.Parallel() // they wait more than they work
 	e, stop := start(t, t.TempDir())
 	defer stop()
 	var port int
@@ -130,6 +135,7 @@ func TestATakenPortIsSaidBeforeAnythingStarts(t *testing.T) {
 }
 
 func TestItEndsWhenItsPostgresDoes(t *testing.T) {
+	t.Parallel() // they wait more than they work
 	ready, done := make(chan *dev.Environment, 1), make(chan error, 1)
 	go func() {
 		done <- dev.Run(t.Context(), dev.Options{
