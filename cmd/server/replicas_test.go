@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/nself/tenancy/internal/config"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/session"
@@ -32,10 +33,7 @@ type replicas struct {
 func startReplicas(t testing.TB) replicas {
 	t.Helper()
 	under := pgtest.Database(t)
-	binary := filepath.Join(t.TempDir(), "server")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	binary := build(t)
 	r := replicas{db: under.Pool(t, "nself_server"), super: under.Superuser(t)}
 	var err error
 	if r.minter, err = token.New(token.Config{Issuer: "nself-tenancy", Audience: "hasura", TTL: 15 * time.Minute, Algorithm: "ES256", EncryptionKey: make([]byte, 32)}); err != nil {
@@ -52,10 +50,20 @@ func startReplicas(t testing.TB) replicas {
 	return r
 }
 
+// build makes the program.
+func build(t testing.TB) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "server")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return binary
+}
+
 func startReplica(t testing.TB, binary string, getenv func(string) string) {
 	t.Helper()
 	process := exec.Command(binary, "serve")
-	for _, name := range []string{"DATABASE_URL", "PORT", "NSELF_WEBHOOK_SECRET", "NSELF_ENCRYPTION_KEY", "LOG_LEVEL"} {
+	for _, name := range config.Names() {
 		process.Env = append(process.Env, name+"="+getenv(name))
 	}
 	var log bytes.Buffer
