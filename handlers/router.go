@@ -53,7 +53,7 @@ func New(c Config) *chi.Mux {
 	r.Get("/healthz", ops.Health)
 	r.Get("/readyz", ops.Ready(c.Ready))
 	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
-	c.Tokens.DB = c.DB
+	c.Tokens.DB, c.Tokens.Log = c.DB, c.Log
 	tokens.Mount(r, c.Tokens)
 
 	r.With(secret(c.WebhookSecrets, actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))

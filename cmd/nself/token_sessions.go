@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -56,8 +57,9 @@ func (p *program) sessionsCommand() *cobra.Command {
 		Use:   "sessions",
 		Short: "List sessions, the newest first",
 		Long: `List the sessions that are running, the newest first; with --all those that have
-ended too. With --token, those its role may see. An empty list is no error. A user is
-named by id or e-mail; an identity local to a tenant by its e-mail with --tenant.`,
+ended too. Of more than --limit the newest are listed, and standard error says so. With
+--token, those its role may see. An empty list is no error. A user is named by id or
+e-mail; an identity local to a tenant by its e-mail with --tenant.`,
 		Example: `  nself token sessions
   nself token sessions --user ada@example.com --all
   nself token sessions --tenant acme --limit 20 --json`,
@@ -67,7 +69,7 @@ named by id or e-mail; an identity local to a tenant by its e-mail with --tenant
 	flags.StringVar(&filter.user, "user", "", "only those of this user: id or e-mail")
 	flags.StringVar(&filter.tenant, "tenant", "", "only those in this tenant: id or slug")
 	flags.BoolVar(&filter.all, "all", false, "also those that have ended")
-	flags.IntVar(&filter.limit, "limit", 0, "at most so many; 0 is all")
+	flags.IntVar(&filter.limit, "limit", 100, "at most so many; 0 is all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := given(cmd, map[string]any{}, "user", "tenant"); err != nil {
 			return err
@@ -79,11 +81,20 @@ named by id or e-mail; an identity local to a tenant by its e-mail with --tenant
 		if err != nil {
 			return err
 		}
-		return p.print(sessions, func(w *strings.Builder) { writeSessions(w, sessions) })
+		more := filter.limit > 0 && len(sessions) > filter.limit
+		if more {
+			sessions = sessions[:filter.limit]
+		}
+		if err := p.print(sessions, func(w *strings.Builder) { writeSessions(w, sessions) }); err != nil || !more {
+			return err
+		}
+		say(p.stderr, fmt.Sprintf("nself: these are the %d newest, and there are more; --limit 0 lists all", filter.limit))
+		return nil
 	}
 	return cmd
 }
 
+// listSessions lists one more than the limit where there are more.
 func (p *program) listSessions(ctx context.Context, filter sessionFilter) ([]signIn, error) {
 	client, err := p.client()
 	if err != nil {
@@ -95,7 +106,7 @@ func (p *program) listSessions(ctx context.Context, filter sessionFilter) ([]sig
 	}
 	variables := map[string]any{"where": where}
 	if filter.limit > 0 {
-		variables["limit"] = filter.limit
+		variables["limit"] = filter.limit + 1
 	}
 	sessions, err := askSessions(ctx, client, listSessionsQuery, variables)
 	if closed(err) && !client.Operator() {

@@ -52,6 +52,7 @@ func proveInTurn(t *testing.T, rules []rule) {
 func TestTokensAreTakenBack(t *testing.T) {
 	proveInTurn(t, []rule{
 		{"a session that is revoked is over", aSessionThatIsRevokedIsOver},
+		{"a hundred sessions are listed, and that there are more is told", aHundredSessionsAreListed},
 		{"a user is signed out of one tenant or of all", aUserIsSignedOutOfOneTenantOrOfAll},
 		{"signing out everywhere is asked about at a terminal", signingOutEverywhereIsAskedAbout},
 		{"a token sees and ends the sessions of its role", aTokenEndsTheSessionsOfItsRole},
@@ -93,6 +94,32 @@ func aSessionThatIsRevokedIsOver(t *testing.T, i installation) {
 	}
 	i.mustRefuse(t, exitRefused, `there is no tenant "sun" here`, "token", "sessions", "--tenant", "sun")
 	i.mustRefuse(t, exitRefused, "acme has no member with the e-mail zoe@example.com", "token", "sessions", "--tenant", "acme", "--user", "zoe@example.com")
+}
+
+func aHundredSessionsAreListed(t *testing.T, i installation) {
+	t.Helper()
+	flags := []string{"token", "sessions", "--all", "--user", "guest@acme.example", "--json"}
+	many := func(n int) {
+		t.Helper()
+		const sql = `INSERT INTO auth.sessions (id, tenant_id, user_id, role, family_id, method, expires_at, created_at)
+			SELECT new, tenant_id, user_id, role, new, method, expires_at, created_at - interval '1 hour'
+			FROM (SELECT gen_random_uuid() AS new FROM generate_series(1, $2)) n, auth.sessions WHERE id = $1`
+		if _, err := i.owner(t).Exec(t.Context(), sql, i.minted(t, "mint", "guest@acme.example").SessionID, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	many(99 - len(i.sessions(t, flags[2:]...)))
+	if got := i.nself(t, flags...); got.code != exitDone || got.err != "" || strings.Count(got.out, `"family_id"`) != 100 {
+		t.Errorf("exit %d, %d sessions, %s", got.code, strings.Count(got.out, `"family_id"`), got.err)
+	}
+	newest := i.minted(t, "mint", "guest@acme.example").SessionID
+	const told = "nself: these are the 100 newest, and there are more; --limit 0 lists all\n"
+	if got := i.nself(t, flags...); got.code != exitDone || got.err != told || strings.Count(got.out, `"family_id"`) != 100 || !strings.Contains(got.out, newest) {
+		t.Errorf("exit %d, %d sessions, %s", got.code, strings.Count(got.out, `"family_id"`), got.err)
+	}
+	if got := i.nself(t, append(flags, "--limit", "0")...); got.err != "" || strings.Count(got.out, `"family_id"`) != 101 {
+		t.Errorf("all: %d sessions, %s", strings.Count(got.out, `"family_id"`), got.err)
+	}
 }
 
 func aUserIsSignedOutOfOneTenantOrOfAll(t *testing.T, i installation) {

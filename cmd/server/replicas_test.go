@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -165,52 +168,98 @@ func TestWhatIsTakenBackAtOneServerIsRefusedAtTheOther(t *testing.T) {
 			return err
 		},
 	} {
-		team := pgtest.NewTeam(t, r.db)
-		signed := r.signIn(t, team, member.Plain)
-		owners := r.signIn(t, team, member.Owner)
-		if err := takeBack(team, signed); err != nil {
-			t.Fatalf("%s: %v", name, err)
+		// A second is the promise. A machine that is busy with something else may need more
+		// once, and once more, but not always.
+		var took time.Duration
+		for range 3 {
+			if took = r.refusedAfter(t, name, takeBack); took < time.Second {
+				break
+			}
 		}
-		for replica := range r.urls {
-			within(t, fmt.Sprintf("after %s replica %d refuses", name, replica), func() bool {
-				status := r.answers(t, replica, signed.Signed)
-				return status == http.StatusUnauthorized || status == http.StatusForbidden
-			})
-		}
-		if name != "suspension" && r.answers(t, 1, owners.Signed) != http.StatusOK {
-			t.Errorf("%s took the owner's session too", name)
+		if took >= time.Second {
+			t.Errorf("after %s a token was still good for %v, three times", name, took)
 		}
 	}
 }
 
-// Keys change while both serve and mint: no token is ever refused, and the newest key
-// signs once its time has come.
+// refusedAfter takes something back and measures until both replicas refuse the token.
+func (r replicas) refusedAfter(t *testing.T, name string, takeBack func(pgtest.Team, token.Token) error) time.Duration {
+	t.Helper()
+	team := pgtest.NewTeam(t, r.db)
+	signed := r.signIn(t, team, member.Plain)
+	owners := r.signIn(t, team, member.Owner)
+	if err := takeBack(team, signed); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	began := time.Now()
+	for replica := range r.urls {
+		within(t, fmt.Sprintf("after %s replica %d refuses", name, replica), func() bool {
+			status := r.answers(t, replica, signed.Signed)
+			return status == http.StatusUnauthorized || status == http.StatusForbidden
+		})
+	}
+	took := time.Since(began)
+	if name != "suspension" && r.answers(t, 1, owners.Signed) != http.StatusOK {
+		t.Errorf("%s took the owner's session too", name)
+	}
+	return took
+}
+
+// Keys change while both replicas serve and tokens are minted all the time: none is ever
+// refused, and each key signs once its time has come.
 func TestKeysRotateUnderLoadWithNoRefusal(t *testing.T) {
 	r := startReplicas(t)
 	team := pgtest.NewTeam(t, r.db)
 	first := r.signIn(t, team, member.Plain)
-	kids := map[string]bool{}
-	for range 6 {
+	load, end := context.WithCancel(t.Context())
+	var working sync.WaitGroup
+	var refusals, signedBy sync.Map
+	var questions atomic.Int64
+	for worker := range 4 {
+		working.Go(func() {
+			for load.Err() == nil {
+				signed, err := r.minter.Open(t.Context(), r.db, session.Session{Role: session.User},
+					token.SignIn{User: team.Member, Tenant: team.ID, Method: token.ByLink})
+				if err != nil {
+					t.Errorf("minting: %v", err)
+					return
+				}
+				signedBy.Store(strings.Split(signed.Signed, ".")[0], true) // the header names the key
+				for _, one := range []token.Token{first, signed} {
+					status := r.answers(t, worker%2, one.Signed)
+					questions.Add(1)
+					if status != http.StatusOK {
+						refusals.Store(status, true)
+					}
+				}
+			}
+		})
+	}
+	const rotations = 8
+	for range rotations {
 		rotated, err := r.minter.Rotate(t.Context(), r.db, pgtest.Operator, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		kids[rotated.KID] = true
-		early := r.signIn(t, team, member.Plain)
+		before := questions.Load()
+		within(t, "both ask on", func() bool { return questions.Load() > before+10 })
 		if _, err := r.db.Exec(t.Context(), `UPDATE auth.signing_keys SET signs_from = now() WHERE kid = $1`, rotated.KID); err != nil {
 			t.Fatal(err)
 		}
-		late := r.signIn(t, team, member.Plain)
-		for _, signed := range []token.Token{first, early, late} {
-			for replica := range r.urls {
-				if status := r.answers(t, replica, signed.Signed); status != http.StatusOK {
-					t.Fatalf("replica %d answers %d in the middle of a rotation", replica, status)
-				}
-			}
-		}
-		if _, keys := ask(t, http.MethodGet, r.urls[0]+"/.well-known/jwks.json", ""); strings.Count(keys, `"kid"`) != len(kids)+1 {
-			t.Errorf("after %d rotations the key set is %s", len(kids), keys)
-		}
+		before = questions.Load()
+		within(t, "both ask on", func() bool { return questions.Load() > before+20 })
+	}
+	end()
+	working.Wait()
+	refusals.Range(func(status, _ any) bool { t.Errorf("a good token was answered %v", status); return true })
+	keys := 0
+	signedBy.Range(func(any, any) bool { keys++; return true })
+	if keys != rotations+1 {
+		t.Errorf("%d keys signed in %d rotations", keys, rotations)
+	}
+	t.Logf("%d questions at two processes, %d keys", questions.Load(), keys)
+	if _, set := ask(t, http.MethodGet, r.urls[0]+"/.well-known/jwks.json", ""); strings.Count(set, `"kid"`) != rotations+1 {
+		t.Errorf("after %d rotations the key set is %s", rotations, set)
 	}
 }
 

@@ -28,8 +28,12 @@ type Action struct {
 	Roles  []session.Role // beside the operator, who may call every action
 	Input  reflect.Type   // a struct; its json tags are the arguments of actions.graphql
 	Output reflect.Type   // its json tags are the fields of the output type
-	serve  func(ctx context.Context, db *pgxpool.Pool, call call) (any, error)
+	open   bool           // to whoever acts in a user's place
+	serve  serving
 }
+
+// serving serves one call of an action.
+type serving func(ctx context.Context, db *pgxpool.Pool, call call) (any, error)
 
 // call is one request, checked as far as every action has in common.
 type call struct {
@@ -66,7 +70,24 @@ type secretive interface{ withoutSecrets() any }
 // names. It runs as nself_tenant, under row-level security, but for the operator, who
 // may act on tenants that are out of service.
 func forTenant[In, Out any](name string, roles []session.Role, op operation[In, Out]) Action {
-	return newAction(name, roles, enterTenant, op)
+	action := newAction(name, roles, enterTenant, op)
+	action.serve = tellLoss(action.serve)
+	return action
+}
+
+// tellLoss looks again where an action found nothing: row-level security shows nothing to
+// a caller who lost the standing in between, and then that is the answer. Whoever wants
+// something gone may take "there is none" for done.
+func tellLoss(serve serving) serving {
+	return func(ctx context.Context, db *pgxpool.Pool, c call) (any, error) {
+		reply, err := serve(ctx, db, c)
+		if fault.Is(err, fault.NotFound) && !c.session.IsOperator() {
+			if lost := token.Admit(ctx, db, c.session); lost != nil {
+				return nil, lost
+			}
+		}
+		return reply, err
+	}
 }
 
 // forUser is an action outside any tenant: it is the caller's own, by user id. A token
@@ -181,6 +202,12 @@ func enterUser(ctx context.Context, tx pgx.Tx, c call, _ any) (session.Session, 
 func enterPerson(ctx context.Context, tx pgx.Tx, c call, in any) (session.Session, error) {
 	c.session.Tenant = id.Tenant{}
 	return enterUser(ctx, tx, c, in)
+}
+
+// inPlace opens an action to impersonation, which every action is closed to otherwise.
+func inPlace(a Action) Action {
+	a.open = true
+	return a
 }
 
 // permits reports whether the role may call the action. Hasura holds the same list

@@ -152,6 +152,29 @@ func TestManyAddressesAreInvitedEachForItself(t *testing.T) {
 	}
 }
 
+// What the database would not take is wrong with one address too.
+func TestAnAddressThatCannotBeStoredIsThatAddresssOwnProblem(t *testing.T) {
+	h := newHouseWithMail(t)
+	team := pgtest.NewTeam(t, h.db)
+	wrong := []string{
+		"nul\x00@example.com", "\x00", strings.Repeat("a", 250) + "@example.com", "half\xff@", "İ@example.com", "a@b@example.com",
+		"\u2066hidden@example.com", "", strings.Repeat("x", 5000) + "@example.com", "a\tb@example.com",
+	}
+	got := h.call(t, owner(team), "inviteMembers", map[string]any{"emails": append(wrong, "fine@example.com")})
+	if got.status != 200 || len(got.list) != len(wrong)+1 {
+		t.Fatalf("%d %v %v", got.status, got.body, got.list)
+	}
+	for i, o := range got.list {
+		if code := o.(map[string]any)["code"]; (i < len(wrong)) != (code == "invalid-input") {
+			t.Errorf("%.300v", o)
+		}
+	}
+	if mails := h.mails(t); len(mails) != 1 || mails[0].To != "fine@example.com" {
+		t.Errorf("mailed %+v", mails)
+	}
+	h.refused(t, "invalid-input", owner(team), "inviteMember", map[string]any{"email": "nul\x00@example.com"})
+}
+
 func TestManyAddressesAreRefusedAtOnceWhereNoneCouldBe(t *testing.T) {
 	h := newHouseWithMail(t)
 	team := pgtest.NewTeam(t, h.db)

@@ -100,6 +100,23 @@ func TestAKeysMembershipIsItsKeysAlone(t *testing.T) {
 	h.refused(t, "not-found", owner(team), "removeMember", with(machine.User))
 }
 
+func TestAMachineOwnsNoTenant(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	for role, of := range map[string]session.Role{"admin": session.TenantAdmin, "member": session.Member} {
+		made := h.must(t, owner(team), "createApiKey", map[string]any{"name": "k", "role": role})
+		for _, refused := range []reply{
+			h.refused(t, "forbidden", as(t, of, made["userId"], team), "createTenant", map[string]any{"name": "n"}),
+			h.refused(t, "forbidden", pgtest.Operator, "createTenant", map[string]any{"name": "n", "ownerUserId": made["userId"]}),
+		} {
+			if !strings.Contains(refused.body["message"].(string), "a machine owns no tenant") {
+				t.Errorf("refused with %v", refused.body["message"])
+			}
+		}
+	}
+	h.refused(t, "not-found", pgtest.Operator, "createTenant", map[string]any{"name": "n", "ownerUserId": h.local(t, team)})
+}
+
 func TestAKeyEndsWithItsTime(t *testing.T) {
 	h := newHouse(t)
 	team := pgtest.NewTeam(t, h.db)

@@ -30,7 +30,7 @@ func TestOwnershipIsOfferedAndNothingChangesUntilItIsAccepted(t *testing.T) {
 		t.Errorf("offered %v", offer)
 	}
 	mails := h.mails(t)
-	if len(mails) != 1 || mails[0].Kind != queue.OwnershipTransfer || mails[0].To != h.email(t, team.Guest) || mails[0].User != team.Guest ||
+	if len(mails) != 1 || mails[0].Kind != queue.OwnershipTransfer || mails[0].To != h.email(t, team.Guest) ||
 		mails[0].Values[queue.From] != h.email(t, team.Owner) || mails[0].Values[queue.TenantName] != team.Name || mails[0].Values[queue.Expires] == "" {
 		t.Errorf("mailed %+v", mails)
 	}

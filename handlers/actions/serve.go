@@ -80,8 +80,8 @@ func serve(r *http.Request, db *pgxpool.Pool, table map[string]Action) (reply an
 	if !action.permits(caller.Role) {
 		return nil, fault.New(fault.Forbidden, "role %s may not call %s", caller.Role, name)
 	}
-	if caller.Impersonator != "" && withheldHere(name, body.Input) {
-		return nil, fault.New(fault.Forbidden, "%s is for the user alone; %s, who acts in the user's place, may not call it so", name, caller.Impersonator)
+	if caller.Impersonator != "" && !action.open {
+		return nil, fault.New(fault.Forbidden, "%s is for the user alone, and not for the %s, who acts in the user's place", name, caller.Impersonator)
 	}
 	return action.serve(r.Context(), db, call{action: name, session: caller, input: body.Input})
 }
@@ -91,5 +91,5 @@ func read(r *http.Request, body *payload) error {
 	if err != nil || media != "application/json" {
 		return fault.New(fault.UnsupportedMedia, "send the body as application/json, not %.80q", r.Header.Get("Content-Type"))
 	}
-	return wire.Decode(r.Body, body)
+	return wire.DecodeUnicode(r.Body, body)
 }

@@ -112,7 +112,7 @@ func TestATokenIsGoodAtItsOwnTenantsHostAlone(t *testing.T) {
 	}
 	free := w.exchange(t, public, email)
 	refused(t, w.program(here).bearing(text(free["access_token"]), http.MethodGet, "/auth/session"), 403, "access_denied", "wrong-tenant")
-	refused(t, w.program(here).post("/auth/token", "grant_type", "exchange", "subject_token", email, "tenant", other.Slug), 403, "access_denied", "wrong-tenant")
+	refused(t, w.program(here).post("/auth/token", "grant_type", "exchange", "subject_token", w.vouched(t, email), "tenant", other.Slug), 403, "access_denied", "wrong-tenant")
 	refused(t, w.program(here).post("/auth/link", "email", email, "tenant", other.Slug), 403, "access_denied", "wrong-tenant")
 	renewed := w.program(here).grant(t, "grant_type", "refresh", "refresh_token", refresh)
 	if renewed["tenant_id"] != team.ID.String() {
@@ -128,7 +128,7 @@ func TestATenantOneHasNoPartInIsRefusedAsOneThatDoesNotExist(t *testing.T) {
 	b := w.program(public)
 	said := map[string]int{}
 	for _, ref := range []string{other.Slug, "no-such-tenant", other.ID.String(), "6f1f2d0c-54ee-4a07-9b7a-3c5cf9ac2f10"} {
-		answer := b.post("/auth/token", "grant_type", "exchange", "subject_token", email, "tenant", ref)
+		answer := b.post("/auth/token", "grant_type", "exchange", "subject_token", w.vouched(t, email), "tenant", ref)
 		said["exchange"+outcome(answer)]++
 		answer = b.bearing(text(got["access_token"]), http.MethodPost, "/auth/token", "grant_type", "switch", "tenant", ref)
 		said["switch"+strings.ReplaceAll(outcome(answer), ref, "…")]++
@@ -163,7 +163,7 @@ func TestAPageOfAnotherOriginDoesNothingInSomebodysName(t *testing.T) {
 			"/auth/link": form("email", "evil@example.org"), "/auth/verify": form("token", secret, "code", "123456"),
 			"/auth/invitation":   form("token", "x"),
 			"/auth/token#link":   form("grant_type", "link", "token", secret),
-			"/auth/token#cookie": form("grant_type", "exchange", "subject_token", "evil@example.org", "cookie", "true"),
+			"/auth/token#cookie": form("grant_type", "exchange", "subject_token", w.vouched(t, "evil@example.org"), "cookie", "true"),
 		} {
 			path, _, _ := strings.Cut(target, "#")
 			r := b.request(http.MethodPost, path, formType, body)
@@ -186,7 +186,7 @@ func TestAPageOfAnotherOriginDoesNothingInSomebodysName(t *testing.T) {
 		t.Error("something was done all the same")
 	}
 	page(t, b.get(w.link(t).RequestURI()), http.StatusOK, "You are signed in")
-	r := w.program(public).request(http.MethodPost, "/auth/token", jsonType, `{"grant_type":"exchange","subject_token":"ann@example.org"}`)
+	r := w.program(public).request(http.MethodPost, "/auth/token", jsonType, `{"grant_type":"exchange","subject_token":"`+w.vouched(t, "ann@example.org")+`"}`)
 	r.Header.Set("Origin", "https://app.example.org")
 	answered(t, b.send(r), http.StatusOK)
 }
@@ -232,7 +232,9 @@ func TestASpentRefreshCookieShownLaterEndsTheFamilyAndIsForgotten(t *testing.T) 
 	b.signIn(t, "ann@example.org")
 	stolen := b.cookies[refreshKey]
 	b.program = true
-	b.grant(t, "grant_type", "refresh")
+	for range 2 { // while its successor is unspent, the answer may have been lost
+		b.grant(t, "grant_type", "refresh")
+	}
 	if _, err := w.super.Exec(t.Context(), `UPDATE auth.refresh_tokens SET spent_at = spent_at - interval '11 seconds' WHERE spent_at IS NOT NULL`); err != nil {
 		t.Fatal(err)
 	}

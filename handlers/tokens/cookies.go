@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,11 +32,22 @@ func newJar(publicURL string, refreshTTL time.Duration) jar {
 }
 
 func (j jar) read(r *http.Request, name string) string {
-	found := r.CookiesNamed(j.prefix + name)
+	found := j.all(r, name)
 	if len(found) != 1 { // of two, one may be planted: neither is believed
 		return ""
 	}
-	return found[0].Value
+	return found[0]
+}
+
+// all are the values of every cookie of a name, each once.
+func (j jar) all(r *http.Request, name string) []string {
+	var values []string
+	for _, one := range r.CookiesNamed(j.prefix + name) {
+		if one.Value != "" && !slices.Contains(values, one.Value) {
+			values = append(values, one.Value)
+		}
+	}
+	return values
 }
 
 func (j jar) set(w http.ResponseWriter, name, value string, life time.Duration) {

@@ -8,11 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
-	"github.com/nself/tenancy/internal/apikey"
-	"github.com/nself/tenancy/internal/member"
-	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
 )
 
@@ -97,11 +93,7 @@ func TestDiscoveryNamesWhatIsThere(t *testing.T) {
 func TestAnAPIKeyGetsATokenAndSaysWhoItIs(t *testing.T) {
 	w := newWorld(t, nil)
 	team, other := pgtest.NewTeam(t, w.db), pgtest.NewTeam(t, w.db)
-	var key apikey.Key
-	check(t, pg.InTx(t.Context(), w.db, func(tx pgx.Tx) (err error) {
-		key, err = apikey.Create(t.Context(), tx, team.As(member.Owner), w.config.Minter, apikey.CreateInput{Name: "ci", Role: member.Plain})
-		return err
-	}))
+	key := w.key(t, team)
 	b := w.program(public)
 	got := b.grant(t, "grant_type", "api_key", "api_key", key.Plain, "cookie", "true")
 	if got["tenant_id"] != team.ID.String() || got["role"] != "tenant_member" || got["refresh_token"] != nil || len(b.cookies) != 0 {
@@ -144,7 +136,7 @@ func TestSigningOutEverywhereEndsEverySession(t *testing.T) {
 
 func TestTheExchangeOfRFC8693IsAnsweredInItsWords(t *testing.T) {
 	w := newWorld(t, nil)
-	got := w.program(public).grant(t, "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token", "ann@example.org",
+	got := w.program(public).grant(t, "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token", w.vouched(t, "ann@example.org"),
 		"subject_token_type", "urn:ietf:params:oauth:token-type:jwt")
 	if got["issued_token_type"] != "urn:ietf:params:oauth:token-type:access_token" || got["token_type"] != "Bearer" {
 		t.Errorf("%v", got)

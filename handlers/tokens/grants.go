@@ -43,7 +43,7 @@ func (d *door) forSubject(v *visit) (token.Token, error) {
 	if err != nil {
 		return token.Token{}, err
 	}
-	in := signin.Exchanging{SubjectToken: subject, Network: d.network(v), UserAgent: v.userAgent(), RequestID: requestlog.ID(v.r.Context())}
+	in := signin.Exchanging{SubjectToken: subject, Network: d.network(v), UserAgent: v.r.UserAgent(), RequestID: requestlog.ID(v.r.Context())}
 	if in.Tenant, err = d.chosen(v); err != nil {
 		return token.Token{}, err
 	}
@@ -92,7 +92,7 @@ func (d *door) forLink(v *visit) (token.Token, error) {
 
 func (d *door) using(v *visit, secret, browser string) signin.Using {
 	return signin.Using{
-		Token: secret, Browser: browser, Code: v.in["code"], UserAgent: v.userAgent(),
+		Token: secret, Browser: browser, Code: v.in["code"], UserAgent: v.r.UserAgent(),
 		RequestID: requestlog.ID(v.r.Context()), Host: v.at.tenant,
 	}
 }
@@ -102,11 +102,17 @@ func (d *door) forKey(v *visit) (token.Token, error) {
 	if err != nil {
 		return token.Token{}, err
 	}
+	return d.keyToken(v, plain)
+}
+
+// keyToken is what a key is good for, and whether it is good: at a tenant's host only that
+// tenant's is.
+func (d *door) keyToken(v *visit, plain string) (token.Token, error) {
 	holder, err := apikey.Use(v.r.Context(), d.DB, plain)
 	if err != nil {
 		return token.Token{}, err
 	}
-	if !v.at.tenant.IsZero() && holder.Tenant != v.at.tenant {
+	if d.foreign(v, holder.Tenant) {
 		return token.Token{}, elsewhere()
 	}
 	return d.Minter.MintForKey(v.r.Context(), d.DB, holder.Tenant, holder.User)

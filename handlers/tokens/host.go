@@ -95,44 +95,10 @@ func (h hosts) find(ctx context.Context, db pg.DB, header string) (place, error)
 	if at.slug = h.slug(at.host); at.slug == "" {
 		return place{}, nowhere
 	}
-	var err error
-	if at.tenant, err = inService(ctx, db, at.slug); fault.Is(err, fault.NotFound) {
+	found, err := tenant.InService(ctx, db, at.slug)
+	if fault.Is(err, fault.NotFound) {
 		return place{}, nowhere
 	}
+	at.tenant = found.ID
 	return at, err
-}
-
-// inService is the id of the tenant that ref, an id or slug, names. One that is out of
-// service is not found.
-func inService(ctx context.Context, db pg.DB, ref string) (id.Tenant, error) {
-	found, err := tenant.Resolve(ctx, db, ref)
-	if err != nil {
-		return id.Tenant{}, err
-	}
-	t, err := tenant.Get(ctx, db, found)
-	if err != nil {
-		return id.Tenant{}, err
-	}
-	if t.Status != tenant.Active {
-		return id.Tenant{}, tenant.NotFound(ref)
-	}
-	return t.ID, nil
-}
-
-// target reports whether a browser may be sent on to an address: a path on this host, or
-// a page of this installation. The desk refuses others before they are kept; this is for
-// what was kept.
-func (h hosts) target(address string) bool {
-	if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
-		return false
-	}
-	if strings.HasPrefix(address, "/") {
-		return !strings.HasPrefix(address, "//")
-	}
-	parsed, err := url.Parse(address)
-	if err != nil || parsed.User != nil || parsed.Scheme != "https" && parsed.Scheme != "http" {
-		return false
-	}
-	host := hostName(parsed.Host)
-	return host != "" && (host == h.public || h.slug(host) != "")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/signin"
 	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/token"
 )
@@ -36,6 +37,21 @@ func (d *door) visitor(v *visit) (actor session.Session, found bool, err error) 
 	d.jar.set(v.w, refreshName, minted.Refresh, d.jar.refreshTTL)
 	d.note(v, minted)
 	return v.by(sessionOf(minted)), true, nil
+}
+
+// asVisitor serves whoever is signed in, and has anybody else sign in first.
+func (d *door) asVisitor(v *visit, serve func(*visit, session.Session) error) error {
+	if _, err := v.in.need("token"); err != nil {
+		return err
+	}
+	actor, found, err := d.visitor(v)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return d.askInvited(v, view{})
+	}
+	return serve(v, actor)
 }
 
 // offer is an invitation as its owner sees it.
@@ -84,16 +100,10 @@ func (d *door) showInvitation(v *visit) error {
 	if err := v.notAhead(); err != nil {
 		return err
 	}
-	if _, err := v.in.need("token"); err != nil {
-		return err
-	}
-	actor, found, err := d.visitor(v)
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return d.askInvited(v, view{})
-	}
+	return d.asVisitor(v, d.lookAt)
+}
+
+func (d *door) lookAt(v *visit, actor session.Session) error {
 	seen, err := d.look(v.r.Context(), v, actor)
 	if err != nil {
 		return d.notTheirs(v, actor, err)
@@ -116,7 +126,7 @@ func (d *door) askInvited(v *visit, shown view) error {
 	if !v.wantsPage() {
 		return as(http.StatusUnauthorized, "invalid_token", fault.New(fault.InvalidToken, "sign in with the address that was invited"))
 	}
-	shown.Host, shown.RedirectTo = v.at.host, invitationAt(v.in["token"])
+	shown.Host, shown.RedirectTo = v.at.host, signin.PagePath(invitationPath, v.in["token"])
 	d.pages.show(v.w, http.StatusOK, "invited", shown)
 	return nil
 }
@@ -138,25 +148,20 @@ func (d *door) person(v *visit, actor session.Session) (identity.User, error) {
 	return identity.ByID(v.r.Context(), d.DB, actor.User)
 }
 
-// acceptInvitation serves POST /auth/invitation: whoever the cookie says joins the tenant
-// and is signed in there. A join without a session is no join: both happen or neither.
+// acceptInvitation serves POST /auth/invitation: whoever the cookie says joins the tenant,
+// and the cookie of this host is of that tenant from then on. A join without a session is
+// no join: both happen or neither.
 func (d *door) acceptInvitation(v *visit) error {
 	if err := d.sameOrigin(v); err != nil {
 		return err
 	}
-	if _, err := v.in.need("token"); err != nil {
-		return err
-	}
-	actor, found, err := d.visitor(v)
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return d.askInvited(v, view{})
-	}
+	return d.asVisitor(v, d.join)
+}
+
+func (d *door) join(v *visit, actor session.Session) error {
 	var taken offer
 	var minted token.Token
-	err = pg.InTx(v.r.Context(), d.DB, func(tx pgx.Tx) (err error) {
+	err := pg.InTx(v.r.Context(), d.DB, func(tx pgx.Tx) (err error) {
 		if taken, err = d.take(v.r.Context(), tx, v, actor); err != nil {
 			return err
 		}
@@ -169,10 +174,18 @@ func (d *door) acceptInvitation(v *visit) error {
 	d.jar.set(v.w, refreshName, minted.Refresh, d.jar.refreshTTL)
 	d.note(v, minted)
 	if v.wantsPage() {
-		d.pages.show(v.w, http.StatusOK, "joined", view{Host: v.at.host, TenantName: taken.Name, Role: string(taken.Role)})
+		shown := view{Host: v.at.host, TenantName: taken.Name, Role: string(taken.Role)}
+		if v.at.tenant.IsZero() {
+			shown.TenantHost = d.site.Host(taken.Slug)
+		}
+		d.pages.show(v.w, http.StatusOK, "joined", shown)
 		return nil
 	}
 	answer := grantedFrom(minted)
 	answer.RefreshToken = ""
 	return v.reply(answer)
+}
+
+func sessionOf(t token.Token) session.Session {
+	return session.Session{Role: t.Role, User: t.User, Tenant: t.Tenant, ID: t.Session}
 }

@@ -140,7 +140,7 @@ func TestAnInvitationToATenantOutOfServiceIsNone(t *testing.T) {
 // signedIn signs a program in by cookie.
 func (w *world) signedIn(t testing.TB, b *browser, email string) id.User {
 	t.Helper()
-	got := b.grant(t, "grant_type", "exchange", "subject_token", email, "cookie", "true")
+	got := b.grant(t, "grant_type", "exchange", "subject_token", w.vouched(t, email), "cookie", "true")
 	if b.cookies[refreshKey] == "" || got["refresh_token"] != nil {
 		t.Fatalf("%v with the cookies %v", got, b.cookies)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/signin"
+	"github.com/nself/tenancy/internal/tenant"
 )
 
 // signInPage serves GET /auth/sign-in.
@@ -49,7 +50,7 @@ func (d *door) ask(v *visit) (signin.Asked, error) {
 		return signin.Asked{}, err
 	}
 	return d.Desk.AskLink(v.r.Context(), d.DB, signin.Asking{
-		Email: email, Tenant: at, RedirectTo: v.in["redirect_to"], Network: d.network(v),
+		Email: email, Tenant: at, Host: v.at.tenant, RedirectTo: v.in["redirect_to"], Network: d.network(v),
 	})
 }
 
@@ -59,7 +60,8 @@ func (d *door) linkTenant(v *visit) (id.Tenant, error) {
 	if v.in["tenant"] == "" || !v.at.tenant.IsZero() {
 		return d.chosen(v)
 	}
-	return inService(v.r.Context(), d.DB, v.in["tenant"])
+	found, err := tenant.InService(v.r.Context(), d.DB, v.in["tenant"])
+	return found.ID, err
 }
 
 // askAgain shows a browser the form once more, with what was wrong.

@@ -1,9 +1,6 @@
 package tokens
 
-import (
-	"net/url"
-	"strings"
-)
+import "github.com/nself/tenancy/internal/signin"
 
 // Links makes the addresses of pages that mails lead to. It is PUBLIC_URL: no part of
 // such an address is ever taken from a request.
@@ -13,7 +10,5 @@ const invitationPath = "/auth/invitation"
 
 // Invitation is the page that accepts an invitation.
 func (l Links) Invitation(token string) string {
-	return strings.TrimRight(string(l), "/") + invitationAt(token)
+	return signin.NewSite(string(l), "").Page("", invitationPath, token)
 }
-
-func invitationAt(token string) string { return invitationPath + "?token=" + url.QueryEscape(token) }

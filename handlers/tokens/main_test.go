@@ -2,7 +2,6 @@ package tokens_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -22,6 +21,7 @@ import (
 	"github.com/nself/tenancy/handlers"
 	"github.com/nself/tenancy/handlers/tokens"
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/local/idp"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/provider"
@@ -49,6 +49,9 @@ type world struct {
 	super  *pgxpool.Pool
 	box    *seal.Box
 	logs   *lines
+
+	provider *idp.Provider
+	desk     signin.Config
 }
 
 // lines is a log that several requests write to.
@@ -69,11 +72,26 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// vouching is a provider that vouches for the address it is shown as a token.
-type vouching struct{}
+// vouched is a token of the identity provider for somebody with a verified address.
+func (w *world) vouched(t testing.TB, email string) string {
+	t.Helper()
+	claims := w.provider.Claims(email, "us")
+	claims["email"], claims["email_verified"] = email, true
+	signed, err := w.provider.Sign(claims, idp.Options{Algorithm: "ES256"})
+	check(t, err)
+	return signed
+}
 
-func (vouching) Verify(_ context.Context, shown string) (provider.Identity, error) {
-	return provider.Identity{Issuer: "https://id.example.org", Subject: shown, Email: shown, EmailVerified: true}, nil
+// trusted is the set of providers that trusts the world's alone.
+func (w *world) trusted(t testing.TB) *provider.Set {
+	t.Helper()
+	started, err := idp.Start()
+	check(t, err)
+	t.Cleanup(func() { check(t, started.Close()) })
+	w.provider = started
+	set, err := provider.New(t.Context(), []provider.Config{{Issuer: started.Issuer(), Audience: "us"}}, slog.New(slog.NewJSONHandler(w.logs, nil)))
+	check(t, err)
+	return set
 }
 
 func newWorld(t testing.TB, change func(*tokens.Config)) *world {
@@ -96,11 +114,17 @@ func newWorld(t testing.TB, change func(*tokens.Config)) *world {
 	if change != nil {
 		change(&w.config)
 	}
-	w.config.Desk = signin.New(signin.Config{
-		Outbox: outbox, Minter: minter, Providers: vouching{}, PublicURL: w.config.PublicURL, BaseDomain: w.config.BaseDomain, SignUp: true,
-	})
-	w.router = w.mount(w.config)
+	w.desk = signin.Config{
+		Outbox: outbox, Minter: minter, Providers: w.trusted(t), PublicURL: w.config.PublicURL, BaseDomain: w.config.BaseDomain, SignUp: true,
+	}
+	w.open()
 	return w
+}
+
+// open opens the doors with the settings as they are.
+func (w *world) open() {
+	w.config.Desk = signin.New(w.desk)
+	w.router = w.mount(w.config)
 }
 
 // mount is the true router, with these doors in it.
@@ -162,8 +186,8 @@ func page(t testing.TB, answer *httptest.ResponseRecorder, status int, texts ...
 	return body
 }
 
-// link is the address in the newest mail.
-func (w *world) link(t testing.TB) *url.URL {
+// mail is the newest mail.
+func (w *world) mail(t testing.TB) queue.Mail {
 	t.Helper()
 	args, err := pg.Scalar[json.RawMessage](t.Context(), w.super, `SELECT args FROM nself.river_job ORDER BY id DESC LIMIT 1`, nil)
 	check(t, err)
@@ -171,7 +195,13 @@ func (w *world) link(t testing.TB) *url.URL {
 	check(t, json.Unmarshal(args, &job))
 	mail, err := job.Unseal(w.box)
 	check(t, err)
-	link, err := url.Parse(mail.Values[queue.Link])
+	return mail
+}
+
+// link is the address in the newest mail.
+func (w *world) link(t testing.TB) *url.URL {
+	t.Helper()
+	link, err := url.Parse(w.mail(t).Values[queue.Link])
 	check(t, err)
 	return link
 }
@@ -194,7 +224,7 @@ func (w *world) email(t testing.TB, user id.User) string {
 // exchange signs a program in by its user's provider; the answer holds both tokens.
 func (w *world) exchange(t testing.TB, host, email string, pairs ...string) map[string]any {
 	t.Helper()
-	return w.program(host).grant(t, append([]string{"grant_type", "exchange", "subject_token", email}, pairs...)...)
+	return w.program(host).grant(t, append([]string{"grant_type", "exchange", "subject_token", w.vouched(t, email)}, pairs...)...)
 }
 
 func text(body any) string {

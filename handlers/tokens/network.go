@@ -56,3 +56,22 @@ func network(address netip.Addr) string {
 	prefix, _ := address.Prefix(64) // of an IPv6 address: never fails
 	return prefix.String()
 }
+
+// network is what a visit's limits are counted by.
+func (d *door) network(v *visit) string {
+	d.warnOfProxy(v.r)
+	return network(clientAddress(v.r, d.TrustedProxies))
+}
+
+// warnOfProxy tells once that a proxy seems to stand before this server which is not
+// trusted: everybody who comes through it counts as one network, and soon nobody can sign
+// in. It is not believed all the same: whoever reaches the port could say so.
+func (d *door) warnOfProxy(r *http.Request) {
+	peer := parseAddress(r.RemoteAddr)
+	if len(r.Header.Values("X-Forwarded-For")) == 0 || isTrusted(peer, d.TrustedProxies) || !peer.IsPrivate() && !peer.IsLoopback() {
+		return
+	}
+	d.warned.Do(func() {
+		d.Log.WarnContext(r.Context(), "everybody behind a proxy counts as one client for the limits of signing in: set TRUSTED_PROXIES", "proxy", peer)
+	})
+}

@@ -39,7 +39,8 @@ type view struct {
 	Tenant     string // id or slug, as it was asked for
 	TenantName string
 	Role       string
-	Outside    bool // signed in at the host of a tenant they are no member of
+	TenantHost string // where the tenant is, if that is not where the reader is
+	Outside    bool   // signed in at the host of a tenant they are no member of
 }
 
 func newPages(publicURL, baseDomain string) *pages {
@@ -71,7 +72,10 @@ func onward(publicURL, baseDomain string) string {
 func (p *pages) protect(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: a browser that is told so posts our own forms with "Origin: null",
+	// and one that sends no Sec-Fetch-Site beside it would be refused (Fetch, "append a
+	// request Origin header").
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Content-Security-Policy", p.policy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")

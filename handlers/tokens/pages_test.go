@@ -51,7 +51,7 @@ func TestPagesLoadNothingAndLeadNowhereElse(t *testing.T) {
 	}
 	full := view{
 		Host: nasty, Problem: nasty, Email: nasty, Code: nasty, Minutes: 15, Token: nasty, RedirectTo: nasty, Tenant: nasty,
-		TenantName: nasty, Role: nasty, Outside: true,
+		TenantName: nasty, TenantHost: nasty, Role: nasty, Outside: true,
 	}
 	for _, name := range names {
 		for _, with := range []view{{}, full} {
@@ -87,7 +87,7 @@ func TestTheStyleIsTheOneThePolicyAllows(t *testing.T) {
 	want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; form-action 'self' http://auth.localhost:8080 http://*.localhost:8080; frame-ancestors 'none'; base-uri 'none'"
 	for name, value := range map[string]string{
-		"Content-Security-Policy": want, "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
+		"Content-Security-Policy": want, "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
 		"Cache-Control": "no-store",
 	} {
 		if got := w.Header().Get(name); got != value {

@@ -75,7 +75,7 @@ func readForm(text string) (parameters, error) {
 
 func readJSON(body io.Reader) (parameters, error) {
 	var values map[string]json.RawMessage
-	if err := wire.Decode(body, &values); err != nil {
+	if err := wire.DecodeUnicode(body, &values); err != nil {
 		return nil, err
 	}
 	if values == nil {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -49,6 +50,13 @@ func TestABodyThatIsNotCleanIsRefused(t *testing.T) {
 		"NUL":                    {form, "token=a%00", fault.InvalidInput},
 		"line break":             {form, "email=a@example.com%0d%0aBcc:b@example.com", fault.InvalidInput},
 		"broken UTF-8":           {form, "token=%ff", fault.InvalidInput},
+		"broken UTF-8, bare":     {form, "token=\xff", fault.InvalidInput},
+		"broken UTF-8, a name":   {form, "t\xc3=a", fault.InvalidInput},
+		"a surrogate":            {form, "token=%ed%a0%80", fault.InvalidInput},
+		"broken UTF-8 in JSON":   {js, "{\"token\":\"\xff\"}", fault.InvalidJSON},
+		"a lone surrogate":       {js, `{"token":"\ud800"}`, fault.InvalidJSON},
+		"a surrogate's end":      {js, `{"token":"\udc00\ud800"}`, fault.InvalidJSON},
+		"a surrogate in a name":  {js, `{"\uD800":"a"}`, fault.InvalidJSON},
 		"twice in JSON":          {js, `{"token":"a","token":"b"}`, fault.InvalidJSON},
 		"NUL in JSON":            {js, `{"token":"a\u0000"}`, fault.InvalidInput},
 		"a number":               {js, `{"token":1}`, fault.InvalidInput},
@@ -75,6 +83,7 @@ func FuzzReadForm(f *testing.F) {
 	f.Add("grant_type=refresh&cookie=true")
 	f.Add("a=%00&b=%ff&c;d")
 	f.Add("a=1&a=2")
+	f.Add("a=\xff&\xc3=%ed%a0%80")
 	f.Fuzz(func(t *testing.T, text string) {
 		in, err := readForm(text)
 		if err != nil {
@@ -88,7 +97,7 @@ func FuzzReadForm(f *testing.F) {
 			t.Fatalf("%q was read: %v", text, in)
 		}
 		for name, value := range in {
-			if len(values[name]) != 1 || values.Get(name) != value || value == "" || strings.ContainsAny(value, "\x00\r\n") {
+			if !utf8.ValidString(name+value) || len(values[name]) != 1 || values.Get(name) != value || value == "" || strings.ContainsAny(value, "\x00\r\n") {
 				t.Errorf("%q: %s is %q", text, name, value)
 			}
 		}
@@ -98,6 +107,10 @@ func FuzzReadForm(f *testing.F) {
 func FuzzReadJSON(f *testing.F) {
 	f.Add(`{"grant_type":"refresh","cookie":true,"a":null}`)
 	f.Add(`{"a":"\ud800","b":"\u0000"}`)
+	f.Add(`{"a":"\ud83d\ude00","b":"\\ud800"}`)
+	f.Add("{\"a\":\"\xff\"}")
+	f.Add(`{"a":"\ud83d\ude00","b":"\\ud800"}`)
+	f.Add("{\"a\":\"\xff\"}")
 	f.Fuzz(func(t *testing.T, text string) {
 		in, err := readFrom("application/json", text)
 		if err != nil && !fault.Is(err, fault.InvalidInput) && !fault.Is(err, fault.InvalidJSON) && !fault.Is(err, fault.PayloadTooLarge) {
@@ -106,6 +119,10 @@ func FuzzReadJSON(f *testing.F) {
 		for name, value := range in {
 			if value == "" || strings.ContainsAny(value, "\x00\r\n") {
 				t.Errorf("%q: %s is %q", text, name, value)
+			}
+			const stand = "\ufffd" // for what could not be read
+			if strings.Contains(name+value, stand) && !strings.Contains(text, stand) && !strings.Contains(strings.ToLower(text), `\ufffd`) {
+				t.Errorf("%q: %s is %q, which it does not say", text, name, value)
 			}
 		}
 	})

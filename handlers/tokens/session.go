@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nself/tenancy/internal/apikey"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/session"
@@ -62,19 +61,20 @@ func (d *door) caller(v *visit) (token.Caller, error) {
 	} else {
 		caller, err = d.verified(v, raw)
 	}
-	if err == nil && !v.at.tenant.IsZero() && caller.Tenant != v.at.tenant {
+	if err == nil && d.foreign(v, caller.Tenant) {
 		err = elsewhere()
 	}
 	return caller, err
 }
 
+// keyHolder is who holds a key, which is as good here as where it gets a token.
 func (d *door) keyHolder(v *visit, plain string) (token.Caller, error) {
-	holder, err := apikey.Use(v.r.Context(), d.DB, plain)
+	minted, err := d.keyToken(v, plain)
 	if err != nil {
 		return token.Caller{}, refuseBearer(err)
 	}
 	return token.Caller{
-		Session: session.Session{Role: holder.Role.Session(), User: holder.User, Tenant: holder.Tenant}, Method: token.ByKey,
+		Session: session.Session{Role: minted.Role, User: minted.User, Tenant: minted.Tenant}, Method: token.ByKey,
 	}, nil
 }
 

@@ -97,7 +97,7 @@ func TestALinkIsWorthNothingElsewhereWithoutTheCode(t *testing.T) {
 	for name, value := range map[string]string{"Sec-Purpose": "prefetch;prerender", "Purpose": "prefetch", "X-Moz": "prefetch"} {
 		r := asking.request(http.MethodGet, link, "", "")
 		r.Header.Set(name, value)
-		page(t, asking.send(r), http.StatusServiceUnavailable)
+		page(t, asking.send(r), http.StatusForbidden, "ahead of time")
 	}
 	head := asking.send(asking.request(http.MethodHead, link, "", ""))
 	if head.Code != http.StatusMethodNotAllowed || head.Header().Get("Allow") != "GET, POST" || w.count(t, openLinks) != 1 {
@@ -134,9 +134,21 @@ func TestSigningInLeadsOnOnlyWithinTheInstallation(t *testing.T) {
 		}
 	}
 	b.asked(t, "email", "ann@example.org", "redirect_to", "/x")
-	if _, err := w.super.Exec(t.Context(), `UPDATE auth.sign_in_links SET redirect_to = 'https://evil.example/' WHERE used_at IS NULL`); err != nil {
-		t.Fatal(err)
+	_, err := w.super.Exec(t.Context(), `UPDATE auth.sign_in_links SET redirect_to = 'https://evil.example/' WHERE used_at IS NULL`)
+	check(t, err)
+	if got := b.get(w.link(t).RequestURI()); got.Code != http.StatusInternalServerError || got.Header().Get("Location") != "" {
+		t.Errorf("what was planted in the table: %d %v", got.Code, got.Header())
 	}
+}
+
+func TestALinkDoesNotLeadToWhereTheInstallationWas(t *testing.T) {
+	w := newWorld(t, nil)
+	b := w.browser(public)
+	b.asked(t, "email", "ann@example.org", "redirect_to", "https://"+public+"/start")
+	w.config.PublicURL, w.config.BaseDomain = "https://auth.example.net", "example.net"
+	w.desk.PublicURL, w.desk.BaseDomain = w.config.PublicURL, w.config.BaseDomain
+	w.open()
+	b.host = "auth.example.net"
 	page(t, b.get(w.link(t).RequestURI()), http.StatusOK, "You are signed in")
 }
 

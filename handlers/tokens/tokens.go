@@ -7,9 +7,11 @@
 package tokens
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -31,24 +33,31 @@ type Config struct {
 	BaseDomain     string         // a tenant's host is <slug>.<BaseDomain>
 	RefreshTTL     time.Duration  // how long a browser keeps the refresh cookie
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Log            *slog.Logger   // handlers.New fills it in; nil: slog.Default()
 }
 
 // door is the Config made ready.
 type door struct {
 	Config
 	hosts  hosts
+	site   signin.Site
 	jar    jar
 	pages  *pages
 	origin *http.CrossOriginProtection
+	warned *sync.Once // of a proxy that is not trusted
 
 	pageless bool // it answers programs alone, whatever they say they accept
 }
 
 // Mount adds the doors to a router.
 func Mount(r chi.Router, c Config) {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
 	d := &door{
-		Config: c, hosts: newHosts(c.BaseDomain, c.PublicURL), jar: newJar(c.PublicURL, c.RefreshTTL),
+		Config: c, hosts: newHosts(c.BaseDomain, c.PublicURL), site: signin.NewSite(c.PublicURL, c.BaseDomain), jar: newJar(c.PublicURL, c.RefreshTTL),
 		pages: newPages(c.PublicURL, c.BaseDomain), origin: http.NewCrossOriginProtection(),
+		warned: &sync.Once{},
 	}
 	programs := *d
 	programs.pageless = true

@@ -58,7 +58,8 @@ func (d *door) finish(v *visit, secret, browser string) error {
 
 // welcome tells whoever signed in that they did, or sends them where they wanted to go.
 func (d *door) welcome(v *visit, signed signin.Signed) error {
-	onward := d.hosts.target(signed.RedirectTo)
+	_, ours := d.site.Lead(signed.RedirectTo) // the installation may have moved since
+	onward := ours && signed.RedirectTo != ""
 	if !v.wantsPage() {
 		answer := grantedFrom(signed.Token)
 		answer.RefreshToken = "" // the browser has it in its cookie

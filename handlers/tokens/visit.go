@@ -125,20 +125,13 @@ func (v *visit) ahead() bool {
 	return false
 }
 
-// notAhead refuses to do in advance what is to be done once.
+// notAhead refuses to do in advance what is to be done once. Nothing is wrong here, so it
+// is no server's error: browsers send these headers every day.
 func (v *visit) notAhead() error {
 	if v.ahead() {
-		return fault.New(fault.Unavailable, "this page is not loaded ahead of time")
+		return fault.New(fault.Forbidden, "this page is not loaded ahead of time; open it")
 	}
 	return nil
-}
-
-func (d *door) network(v *visit) string { return network(clientAddress(v.r, d.TrustedProxies)) }
-
-// userAgent is what the browser calls itself, as far as it is kept.
-func (v *visit) userAgent() string {
-	runes := []rune(strings.ToValidUTF8(v.r.UserAgent(), "?"))
-	return string(runes[:min(len(runes), 300)])
 }
 
 // by is a session as the actor of this request.

@@ -20,6 +20,24 @@ func Decode(body io.Reader, into any) error {
 	if err != nil {
 		return explain(err)
 	}
+	return decode(text, into)
+}
+
+// DecodeUnicode is Decode for what people and programs send: it refuses text that is no
+// Unicode too, instead of reading U+FFFD where something else stands. Rows of a database
+// are not refused for it, since nobody could send them again.
+func DecodeUnicode(body io.Reader, into any) error {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return explain(err)
+	}
+	if err := decode(text, into); err != nil {
+		return err
+	}
+	return refuseBroken(text)
+}
+
+func decode(text []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(into); err != nil {
 		return explain(err)

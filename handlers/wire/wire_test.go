@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -51,14 +52,48 @@ func TestDecodeSaysThatABodyIsTooLarge(t *testing.T) {
 	}
 }
 
+func TestDecodeUnicodeRefusesTextThatIsNone(t *testing.T) {
+	for _, text := range []string{
+		"{\"a\":\"\xff\"}", "{\"\xc3\":1}", "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xc0\x80\"}", "\"\xf4\x90\x80\x80\"",
+		`{"a":"\ud800"}`, `{"a":"\uDFFF"}`, `{"\udc00":1}`, `["\ud83d\ud83d\ude00"]`, `["\ude00\ud83d"]`, `["\ud83d \ude00"]`,
+		`["\ud83d\n"]`, `["\ud83d","\ude00"]`, `["\\\ud800"]`, `["\ud83d\u0041"]`, `{"x":{"y":[{"z":"\udbff"}]}}`,
+	} {
+		var into any
+		if err := wire.DecodeUnicode(strings.NewReader(text), &into); !fault.Is(err, fault.InvalidJSON) {
+			t.Errorf("%q: %v, read as %q", text, err, into)
+		}
+	}
+}
+
+func TestDecodeUnicodeReadsAllOfIt(t *testing.T) {
+	text := `{"\ud83d\ude00":"\uD83D\uDE00😀","a":"\\ud800","b":"\\\\udc00\"\u00e9é","c":"\ufffd\uffff\u0000"}`
+	want := map[string]any{"😀": "😀😀", "a": `\ud800`, "b": `\\udc00"éé`, "c": "\ufffd\uffff\x00"}
+	var got any
+	if err := wire.DecodeUnicode(strings.NewReader(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(any(want), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add(`{"a":[{"b":1,"c":{"d":null}}],"e":"f"}`)
 	f.Add(`{"a":1,"a":2}`)
 	f.Add(`[[[{"":""}]]]`)
+	f.Add(`["\ud800","\ud83d\ude00","\\ud800"]`)
+	f.Add("[\"\xff\"]")
 	f.Fuzz(func(t *testing.T, text string) {
 		var into any
 		if err := wire.Decode(strings.NewReader(text), &into); err != nil && !fault.Is(err, fault.InvalidJSON) {
 			t.Errorf("%q is refused with %v", text, err)
+		}
+		var whole any
+		switch err := wire.DecodeUnicode(strings.NewReader(text), &whole); {
+		case err != nil && !fault.Is(err, fault.InvalidJSON):
+			t.Errorf("%q is refused with %v", text, err)
+		case err == nil && !utf8.ValidString(text):
+			t.Errorf("%q is taken for Unicode", text)
 		}
 	})
 }

@@ -7,8 +7,6 @@ package apikey
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"regexp"
 	"strings"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/secret"
 	"github.com/nself/tenancy/internal/text"
 )
 
@@ -27,7 +26,6 @@ type Key struct {
 	Prefix     string      `db:"prefix"` // the eight characters after nsk_: to recognise it by, and nothing else
 	Role       member.Role `db:"role"`   // admin, member or guest
 	UserID     id.User     `db:"user_id"`
-	CreatedBy  id.User     `db:"created_by"` // zero: the operator, or somebody who is gone
 	CreatedAt  time.Time   `db:"created_at"`
 	ExpiresAt  *time.Time  `db:"expires_at"`   // nil: it does not run out
 	LastUsedAt *time.Time  `db:"last_used_at"` // to the minute; nil: never
@@ -35,7 +33,7 @@ type Key struct {
 	Plain      string      `db:"-"` // the key itself; only where it was just made
 }
 
-const columns = `tenant_id, id, name, prefix, role, user_id, created_by, created_at, expires_at, last_used_at, revoked_at`
+const columns = `tenant_id, id, name, prefix, role, user_id, created_at, expires_at, last_used_at, revoked_at`
 
 const maxName = 100
 
@@ -67,13 +65,6 @@ var form = regexp.MustCompile(`^nsk_[a-z0-9]{8}_[A-Za-z0-9_-]{43}$`)
 
 // newKey makes a key of 256 random bits behind a random prefix.
 func newKey() (plain, prefix string) {
-	var secret [32]byte
-	_, _ = rand.Read(secret[:]) // never fails (crypto/rand)
 	prefix = strings.ToLower(rand.Text()[:8])
-	return "nsk_" + prefix + "_" + base64.RawURLEncoding.EncodeToString(secret[:]), prefix
-}
-
-func hash(plain string) []byte {
-	sum := sha256.Sum256([]byte(plain))
-	return sum[:]
+	return "nsk_" + prefix + "_" + secret.New(), prefix
 }

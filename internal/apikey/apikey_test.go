@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -22,11 +24,14 @@ func TestAKeyIsShownOnceAndKeptAsAHash(t *testing.T) {
 	if !regexp.MustCompile(`^nsk_[a-z0-9]{8}_[A-Za-z0-9_-]{43}$`).MatchString(made.Plain) || made.Plain[4:12] != made.Prefix {
 		t.Errorf("made %q with prefix %q", made.Plain, made.Prefix)
 	}
-	if made.Name != "Importer" || made.Role != member.Plain || made.CreatedBy != h.team.Owner || made.ExpiresAt != nil || made.LastUsedAt != nil {
+	if made.Name != "Importer" || made.Role != member.Plain || made.ExpiresAt != nil || made.LastUsedAt != nil {
 		t.Errorf("made %+v", made)
 	}
 	if n := h.count(t, `SELECT count(*) FROM auth.api_keys WHERE id = $1 AND key_hash = sha256(convert_to($2, 'UTF8'))`, made.ID, made.Plain); n != 1 {
 		t.Error("the key is not kept as its SHA-256")
+	}
+	if n := h.count(t, `SELECT count(*) FROM auth.api_keys WHERE id = $1 AND created_by = $2`, made.ID, h.team.Owner); n != 1 {
+		t.Error("it is not on record who made the key")
 	}
 	for _, table := range []string{"auth.api_keys", "auth.users", "auth.sessions", "audit.log", "nself.idempotency_keys"} {
 		if n := h.count(t, `SELECT count(*) FROM `+table+` AS r WHERE r::text LIKE '%' || $1 || '%'`, made.Plain[13:]); n != 0 {
@@ -128,6 +133,29 @@ func TestRevokingEndsTheKeyItsSessionAndItsMembershipAndLeavesItsName(t *testing
 	}
 }
 
+func TestAKeyMakesNoKeys(t *testing.T) {
+	h := newHouse(t)
+	made := h.create(t, owner(h.team), apikey.CreateInput{Name: "k", Role: member.Admin})
+	for what, machine := range map[string]session.Session{
+		"by its token":              {Role: session.TenantAdmin, User: made.UserID, Tenant: h.team.ID},
+		"the operator in its place": {Role: session.TenantAdmin, User: made.UserID, Tenant: h.team.ID, Impersonator: "operator"},
+	} {
+		err := h.inside(t, machine, func(tx pgx.Tx) error {
+			_, err := apikey.Create(t.Context(), tx, machine, h.minter, apikey.CreateInput{Name: "heir", Role: member.Guest})
+			return err
+		})
+		if f := fault.From(err); err == nil || f.Code != fault.Forbidden || !strings.Contains(f.Message, "makes no API keys") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if n := h.count(t, `SELECT count(*) FROM auth.users WHERE kind = 'service'`); n != 1 {
+		t.Errorf("%d machines", n)
+	}
+	operator := pgtest.Operator
+	operator.Tenant = h.team.ID
+	h.create(t, operator, apikey.CreateInput{Name: "the operator's"})
+}
+
 func TestAKeyMayRevokeItself(t *testing.T) {
 	h := newHouse(t)
 	made := h.create(t, owner(h.team), apikey.CreateInput{Name: "k", Role: member.Admin})
@@ -150,5 +178,67 @@ func TestAnotherTenantsKeyIsNoKey(t *testing.T) {
 	}
 	if _, err := apikey.Use(t.Context(), h.db, made.Plain); err != nil {
 		t.Errorf("another tenant ended the key: %v", err)
+	}
+}
+
+// Who is put out keeps no way in: a key stands while its maker may make such a one.
+func TestAKeyEndsWithTheRightOfItsMaker(t *testing.T) {
+	for name, end := range map[string]string{
+		"removal":           `DELETE FROM tenants.tenant_members WHERE tenant_id = $1 AND user_id = $2`,
+		"another role":      `UPDATE tenants.tenant_members SET role = 'member' WHERE tenant_id = $1 AND user_id = $2`,
+		"the account's end": `DELETE FROM auth.users WHERE id = $2 AND $1::uuid IS NOT NULL`,
+	} {
+		h := newHouse(t)
+		admins := h.create(t, h.team.As(member.Admin), apikey.CreateInput{Name: "ci", Role: member.Admin})
+		operators := pgtest.Operator
+		operators.Tenant = h.team.ID
+		stays := h.create(t, operators, apikey.CreateInput{Name: "operator's", Role: member.Plain})
+		h.exec(t, `UPDATE tenants.tenant_members SET role = 'owner' WHERE tenant_id = $1 AND user_id = $2`, h.team.ID, h.team.Admin)
+		if _, err := apikey.Use(t.Context(), h.db, admins.Plain); err != nil {
+			t.Fatalf("%s: after a promotion: %v", name, err)
+		}
+		h.exec(t, end, h.team.ID, h.team.Admin)
+		h.refused(t, name, admins.Plain)
+		if n := h.count(t, `SELECT count(*) FROM auth.sessions WHERE user_id = $1 AND ended_at IS NULL`, admins.UserID); n != 0 {
+			t.Errorf("%s: its session runs on", name)
+		}
+		if n := h.count(t, `SELECT count(*) FROM auth.api_keys WHERE id = $1 AND revoked_at IS NOT NULL`, admins.ID); n != 1 {
+			t.Errorf("%s: it is not listed as revoked", name)
+		}
+		if _, err := apikey.Use(t.Context(), h.db, stays.Plain); err != nil {
+			t.Errorf("%s: the operator's key: %v", name, err)
+		}
+	}
+}
+
+func TestAKeyIsNotMadeByWhoIsJustBeingPutOut(t *testing.T) {
+	h := newHouse(t)
+	removal, err := h.under.Superuser(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = removal.Rollback(context.WithoutCancel(t.Context())) }() // no more than the test's end
+	if _, err := removal.Exec(t.Context(), `DELETE FROM tenants.tenant_members WHERE tenant_id = $1 AND user_id = $2`, h.team.ID, h.team.Admin); err != nil {
+		t.Fatal(err)
+	}
+	made := make(chan error, 1)
+	go func() {
+		actor := h.team.As(member.Admin)
+		made <- h.inside(t, actor, func(tx pgx.Tx) error {
+			_, err := apikey.Create(t.Context(), tx, actor, h.minter, apikey.CreateInput{Name: "late", Role: member.Admin})
+			return err
+		})
+	}()
+	for waiting := 0; waiting == 0; {
+		waiting = h.count(t, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`)
+	}
+	if err := removal.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-made; !fault.Is(pg.Explain(err), fault.Forbidden) {
+		t.Errorf("it was made: %v", err)
+	}
+	if n := h.count(t, `SELECT count(*) FROM auth.api_keys`); n != 0 {
+		t.Errorf("%d keys", n)
 	}
 }

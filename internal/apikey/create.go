@@ -11,6 +11,7 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/secret"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/token"
 )
@@ -24,13 +25,35 @@ INSERT INTO auth.api_keys (tenant_id, name, prefix, key_hash, role, user_id, cre
 VALUES (@tenant_id, @name, @prefix, @hash, @role, @user_id, @created_by, @expires_at)
 RETURNING ` + columns
 
+// Held until the key is there: whoever takes the maker's right away waits, and then ends
+// the key too (tenants.end_keys_of_maker).
+const holdMakerSQL = `
+SELECT role FROM tenants.tenant_members
+WHERE tenant_id = @tenant_id AND user_id = @created_by AND role IN ('owner', 'admin') FOR SHARE`
+
+const byServiceSQL = `
+SELECT EXISTS (SELECT FROM auth.users WHERE id = @created_by AND tenant_id = @tenant_id AND kind = 'service')`
+
 // Create makes a key of the actor's tenant with the identity it acts as and the session
-// it acts in. The key is in Plain of the result and nowhere else.
+// it acts in. The key is in Plain of the result and nowhere else. A key makes no keys, or
+// one that got out would outlive its revocation: that is Forbidden. The key ends when its
+// maker is no owner or admin of the tenant any more; the operator's has no maker.
 func Create(ctx context.Context, tx pgx.Tx, actor session.Session, minter *token.Minter, in CreateInput) (Key, error) {
 	plain, prefix := newKey()
 	args := pgx.NamedArgs{
-		"tenant_id": actor.Tenant, "user_id": id.New[id.User](), "name": in.Name, "prefix": prefix, "hash": hash(plain),
+		"tenant_id": actor.Tenant, "user_id": id.New[id.User](), "name": in.Name, "prefix": prefix, "hash": secret.Hash(plain),
 		"role": string(in.Role), "created_by": actor.User, "expires_at": in.ExpiresAt,
+	}
+	switch machine, err := pg.Scalar[bool](ctx, tx, byServiceSQL, args); {
+	case err != nil:
+		return Key{}, fmt.Errorf("look whether user %s is the identity of an API key: %w", actor.User, err)
+	case machine:
+		return Key{}, fault.New(fault.Forbidden, "an API key makes no API keys; a person, who is an owner or admin, does")
+	}
+	if actor.IsOperator() {
+		args["created_by"] = id.User{} // nobody whose leaving would end it
+	} else if _, err := pg.Scalar[string](ctx, tx, holdMakerSQL, args); err != nil {
+		return Key{}, fmt.Errorf("hold the membership of user %s: %w", actor.User, err)
 	}
 	if err := identify(ctx, tx, actor, args); err != nil {
 		return Key{}, err
@@ -40,10 +63,8 @@ func Create(ctx context.Context, tx pgx.Tx, actor session.Session, minter *token
 		return Key{}, fmt.Errorf("store API key %q: %w", in.Name, createFault(err))
 	}
 	made.Plain = plain
-	err = pg.AsServer(ctx, tx, func() error {
-		return minter.OpenForKey(ctx, tx, actor, token.KeySession{
-			User: made.UserID, Tenant: made.TenantID, Role: made.Role.Session(), ExpiresAt: made.ExpiresAt,
-		})
+	err = minter.OpenForKey(ctx, tx, actor, token.KeySession{
+		User: made.UserID, Tenant: made.TenantID, Role: made.Role.Session(), ExpiresAt: made.ExpiresAt,
 	})
 	if err != nil {
 		return Key{}, fmt.Errorf("open the session of API key %s: %w", made.ID, err)
@@ -106,6 +127,5 @@ func Revoke(ctx context.Context, tx pgx.Tx, actor session.Session, key id.APIKey
 	if err := audit.Append(ctx, tx, actor, entry("revoke_api_key", k)); err != nil {
 		return Key{}, err
 	}
-	// Last: where a key revokes itself, row-level security refuses every statement after it.
 	return k, member.RemoveService(ctx, tx, actor, k.UserID)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/secret"
 )
 
 // Holder is whom a key that was shown stands for.
@@ -48,7 +49,7 @@ func Use(ctx context.Context, db pg.DB, plain string) (Holder, error) {
 	if !form.MatchString(plain) {
 		return Holder{}, refused()
 	}
-	found, err := pg.One[shown](ctx, db, byHashAllTenantsSQL, pgx.NamedArgs{"hash": hash(plain)})
+	found, err := pg.One[shown](ctx, db, byHashAllTenantsSQL, pgx.NamedArgs{"hash": secret.Hash(plain)})
 	switch {
 	case pg.NoRow(err):
 		return Holder{}, refused()

@@ -27,6 +27,7 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/provider"
 	"github.com/nself/tenancy/internal/queue"
+	"github.com/nself/tenancy/internal/rate"
 	"github.com/nself/tenancy/internal/seal"
 	"github.com/nself/tenancy/internal/signin"
 	"github.com/nself/tenancy/internal/token"
@@ -88,7 +89,7 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 		DB: db, Minter: minter, Log: log, changes: changes,
 		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log,
 			Deliver: func(ctx context.Context, m queue.Mail) (bool, error) { return desk.Deliver(ctx, db, m) },
-			Prune:   []jobs.Prune{{Name: "sessions", Run: token.Prune}, {Name: "sign-in links", Run: signin.Prune}},
+			Prune:   []jobs.Prune{{Name: "sessions", Run: token.Prune}, {Name: "sign-in links", Run: signin.Prune}, {Name: "rate limits", Run: rate.Prune}},
 		},
 		Router: handlers.New(handlers.Config{
 			DB: db,

@@ -12,22 +12,33 @@ import (
 )
 
 // Serve answers requests, follows the database's notifications and works the queue until
-// ctx ends; then requests and jobs under way finish, and the database is closed.
+// ctx ends; then requests and jobs under way finish, side by side, and the database is
+// closed.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	defer a.DB.Close()
 	work, err := jobs.Start(ctx, a.work)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	following, stop := context.WithCancel(ctx)
-	var follower sync.WaitGroup
-	follower.Go(func() { _ = a.changes.Run(following) }) // it ends with its context alone
-	err = listenAndDrain(ctx, listener, a.Router)
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var others sync.WaitGroup
+	var stopped error
+	others.Go(func() {
+		if err := a.changes.Run(running); err != nil { // it ends with its context, or before it begins
+			a.Log.Error("no notifications are followed: every token is looked up", "error", err.Error())
+		}
+	})
+	others.Go(func() {
+		<-running.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		stopped = work.Stop(drain)
+	})
+	err = listenAndDrain(running, listener, a.Router)
 	stop()
-	follower.Wait()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	return errors.Join(err, work.Stop(drain))
+	others.Wait()
+	return errors.Join(err, stopped)
 }
 
 // drainTime is how long requests under way may take to end once the server stops.

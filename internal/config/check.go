@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/tenant"
 )
@@ -63,11 +65,15 @@ func between[T cmp.Ordered](problems *fault.Problems, name string, value, least,
 	}
 }
 
-// checkURL never quotes the value: it holds a password.
+// checkURL never quotes the value, nor what the library says of it: it holds a password.
 func checkURL(name, value string, problems *fault.Problems) {
 	parsed, err := url.Parse(value)
 	if err != nil || (parsed.Scheme != "postgres" && parsed.Scheme != "postgresql") {
 		problems.Add(name, "is not a postgres:// URL")
+		return
+	}
+	if _, err := pgx.ParseConfig(value); err != nil {
+		problems.Add(name, "is a postgres:// URL with a part that cannot be read; look at its port and at what follows the question mark")
 	}
 }
 

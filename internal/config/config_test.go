@@ -39,7 +39,9 @@ func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
 		"DATABASE_URL": "mysql://root:hunter2@db", "NSELF_WEBHOOK_SECRET": "short", "NSELF_ENCRYPTION_KEY": "hunter2",
 		"PORT": "eighty", "TENANT_STRATEGY": "both", "TENANT_SCHEMA_PREFIX": "T'; --", "JWT_ALGORITHM": "none", "JWT_TTL": "1s",
 		"TENANT_RESTORE_DAYS": "-1", "MAX_BODY_BYTES": "1", "REQUEST_TIMEOUT": "31s", "BASE_DOMAIN": "https://example.com", "JWT_ISSUER": " ",
-		"LOG_LEVEL": "loud",
+		"LOG_LEVEL": "loud", "DATABASE_LISTEN_URL": "postgres://nself_server:hunter2@db/app?sslmode=prefered", "PUBLIC_URL": "https://auth.example.com/path",
+		"AUTH_SIGNUP": "closed", "AUTH_SESSION_TTL": "1s", "AUTH_REFRESH_TTL": "1s", "TRUSTED_PROXIES": "10.0.0.0", "SMTP_HOST": "mail.example.com",
+		"SMTP_PORT": "0", "SMTP_FROM": "nobody", "SMTP_USERNAME": "ada", "SMTP_TLS": "ssl",
 	}))
 	if err == nil {
 		t.Fatal("it was taken")
@@ -47,6 +49,7 @@ func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
 	for _, name := range []string{
 		"DATABASE_URL", "NSELF_WEBHOOK_SECRET", "NSELF_ENCRYPTION_KEY", "PORT", "TENANT_STRATEGY", "TENANT_SCHEMA_PREFIX", "JWT_ALGORITHM", "JWT_TTL",
 		"TENANT_RESTORE_DAYS", "MAX_BODY_BYTES", "REQUEST_TIMEOUT", "BASE_DOMAIN", "JWT_ISSUER", "LOG_LEVEL",
+		"DATABASE_LISTEN_URL", "PUBLIC_URL", "AUTH_SIGNUP", "AUTH_SESSION_TTL", "AUTH_REFRESH_TTL", "TRUSTED_PROXIES", "SMTP_PORT", "SMTP_FROM", "SMTP_PASSWORD", "SMTP_TLS",
 	} {
 		if strings.Count("\n"+err.Error(), "\n"+name+" ") != 1 {
 			t.Errorf("%s is not named once in:\n%v", name, err)
@@ -59,9 +62,10 @@ func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
 
 func TestOneFaultAtATimeIsFaultEnough(t *testing.T) {
 	for name, value := range map[string]string{
+		"SMTP_USERNAME": "nobody", "AUTH_PROVIDERS": "[7]", "DATABASE_LISTEN_URL": "postgres://db:port/app",
 		"NSELF_WEBHOOK_SECRET": "one-secret-of-a-length,two-secret-of-a-length,three-secret-of-a-length", "TENANT_SCHEMA_PREFIX": "pg_tenant_", "BASE_DOMAIN": "-a.example",
 	} {
-		if _, err := config.Load[config.Server](with(map[string]string{name: value})); err == nil || !strings.HasPrefix(err.Error(), name+" ") {
+		if _, err := config.Load[config.Server](with(map[string]string{name: value})); err == nil || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("%s=%s: %v", name, value, err)
 		}
 	}

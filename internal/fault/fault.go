@@ -85,7 +85,7 @@ var Codes = []struct {
 	{LinkEnded, "The sign-in link was used, is past its time, or had too many wrong codes; ask for another."},
 	{WrongCode, "The code is not the one shown where the sign-in was asked for; `triesLeft` says how many are left."},
 	{WrongTenant, "The token is for another tenant than the host's."},
-	{TooManyRequests, "Too many of these from one address or network; `retryAfter` says in how many seconds to try again."},
+	{TooManyRequests, "Too many of these from or to one address, from one network or tenant; `retryAfter` says in how many seconds to try again."},
 	{IdempotencyKeyReused, "The idempotency key was used with another input."},
 	{Unavailable, "The database is out of reach, or the request took too long; try again."},
 	{Internal, "A bug on this side; the server's log tells it."},

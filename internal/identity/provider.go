@@ -25,8 +25,12 @@ type Subject struct {
 	EmailVerified bool   // the provider itself saw that the address is the subject's
 	Name          string
 	Tenant        id.Tenant // zero: a provider of the installation; set: it speaks for that tenant alone
-	MayCreate     bool      // whether somebody new may be made
+	MayCreate     MayCreate // nil: nobody new is made
 }
+
+// MayCreate says whether somebody new may be made of a verified address, in the form of
+// text.Email. It is asked only where nobody has the address.
+type MayCreate func(ctx context.Context, db pg.DB, email string) (bool, error)
 
 // ByProvider finds or makes the person a subject stands for. A subject seen before is
 // who it was, whatever its address is now. A new one needs an address that the provider
@@ -130,17 +134,21 @@ type settling struct {
 
 // settle finds or, where it may, makes the person of the verified address.
 func settle(ctx context.Context, tx pgx.Tx, actor session.Session, s settling) (User, error) {
-	if s.MayCreate {
-		return ensure(ctx, tx, actor, s.person)
-	}
 	u, err := pg.One[User](ctx, tx, inScopeSQL, pgx.NamedArgs{"tenant_id": s.person.Tenant, "email": s.person.Email})
 	switch {
-	case pg.NoRow(err):
-		return User{}, refused("nobody here has the address %.80q, and new people come by invitation only", s.person.Email)
-	case err != nil:
+	case err == nil:
+		return u, nil
+	case !pg.NoRow(err):
 		return User{}, fmt.Errorf("look for the person of a provider's address: %w", err)
 	}
-	return u, nil
+	if s.MayCreate != nil {
+		if may, err := s.MayCreate(ctx, tx, s.person.Email); err != nil {
+			return User{}, err
+		} else if may {
+			return ensure(ctx, tx, actor, s.person)
+		}
+	}
+	return User{}, refused("nobody here has the address %.80q, and new people come by invitation only", s.person.Email)
 }
 
 // errLinkedMeanwhile takes back whoever was made for a subject that another transaction
@@ -164,6 +172,6 @@ func link(ctx context.Context, tx pgx.Tx, actor session.Session, s settling) err
 	actor.User = s.person.ID
 	return audit.Append(ctx, tx, actor, audit.Entry{
 		Tenant: s.Tenant, Action: "link_identity", Target: "user:" + s.person.ID.String(),
-		After: map[string]any{"issuer": s.Issuer, "subject": s.Subject},
+		After: map[string]any{"issuer": s.Issuer, "subject": s.Subject.Subject},
 	})
 }

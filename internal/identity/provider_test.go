@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -14,10 +15,12 @@ import (
 	"github.com/nself/tenancy/internal/pgtest"
 )
 
+func anybody(context.Context, pg.DB, string) (bool, error) { return true, nil }
+
 // vouched is what a provider says of a new subject with a verified address.
 func vouched(email string) identity.Subject {
 	return identity.Subject{
-		Issuer: "https://login.example", Subject: uuid.NewString(), Email: email, EmailVerified: true, Name: "Ada", MayCreate: true,
+		Issuer: "https://login.example", Subject: uuid.NewString(), Email: email, EmailVerified: true, Name: "Ada", MayCreate: anybody,
 	}
 }
 
@@ -38,7 +41,7 @@ func TestAKnownSubjectIsWhoItWasWhateverItsAddressIsNow(t *testing.T) {
 	for _, later := range []identity.Subject{
 		{Issuer: s.Issuer, Subject: s.Subject},
 		{Issuer: s.Issuer, Subject: s.Subject, Email: victim},
-		{Issuer: s.Issuer, Subject: s.Subject, Email: victim, EmailVerified: true, MayCreate: true},
+		{Issuer: s.Issuer, Subject: s.Subject, Email: victim, EmailVerified: true, MayCreate: anybody},
 	} {
 		if got := byProvider(t, db, later); got != first {
 			t.Errorf("%+v is %+v, was %+v", later, got, first)
@@ -57,7 +60,7 @@ func TestOnlyAVerifiedAddressLinksOrMakesAPerson(t *testing.T) {
 		"no address":              func(s *identity.Subject) { s.Email = "ada" },
 		"one like another's":      func(s *identity.Subject) { s.Email = "\u212a" + known },
 		"of nobody, by invitation": func(s *identity.Subject) {
-			s.Email, s.MayCreate = address(), false
+			s.Email, s.MayCreate = address(), nil
 		},
 	} {
 		s := vouched(known)
@@ -73,7 +76,7 @@ func TestOnlyAVerifiedAddressLinksOrMakesAPerson(t *testing.T) {
 		t.Errorf("%d identities were linked", n)
 	}
 	s := vouched(strings.ToUpper(known[:4]) + known[4:])
-	s.MayCreate = false
+	s.MayCreate = nil
 	if got := byProvider(t, db, s); got.ID != person {
 		t.Errorf("a verified address of %s is %+v", person, got)
 	}
@@ -157,12 +160,12 @@ func TestATenantsProviderLinksThatTenantsLocalIdentity(t *testing.T) {
 	team, email := pgtest.NewTeam(t, db), address()
 	local := plant(t, db, team.ID, email, "person")
 	s := vouched(email)
-	s.Tenant, s.MayCreate = team.ID, false
+	s.Tenant, s.MayCreate = team.ID, nil
 	if got := byProvider(t, db, s); got.ID != local {
 		t.Errorf("%+v", got)
 	}
 	shared := vouched(email)
-	shared.MayCreate = false
+	shared.MayCreate = nil
 	if _, err := identity.ByProvider(t.Context(), db, newcomer, shared); !fault.Is(err, fault.InvalidGrant) {
 		t.Errorf("a provider of the installation reaches a local identity: %v", err)
 	}
@@ -226,5 +229,9 @@ func TestLinkingIsOnRecord(t *testing.T) {
 	sql := `SELECT count(*) FROM audit.log WHERE action IN ('create_user', 'link_identity') AND target = 'user:' || @user::text AND actor_user_id = @user::uuid`
 	if n := number(t, db, sql, pgx.NamedArgs{"user": u.ID.String()}); n != 2 {
 		t.Errorf("%d audit rows", n)
+	}
+	sql = `SELECT count(*) FROM audit.log WHERE action = 'link_identity' AND after = jsonb_build_object('issuer', @issuer::text, 'subject', @subject::text)`
+	if n := number(t, db, sql, pgx.NamedArgs{"issuer": s.Issuer, "subject": s.Subject}); n != 1 {
+		t.Errorf("%d of them say which subject, and nothing more", n)
 	}
 }

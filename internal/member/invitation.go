@@ -2,9 +2,6 @@ package member
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"time"
 
@@ -14,6 +11,7 @@ import (
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/secret"
 	"github.com/nself/tenancy/internal/session"
 )
 
@@ -24,7 +22,7 @@ type Invitation struct {
 	Email      string        `db:"email"`
 	Role       Role          `db:"role"`
 	AnyAddress bool          `db:"any_address"` // whoever has the token may accept, once
-	InvitedBy  id.User       `db:"invited_by"`  // whoever sent it last; zero: the operator, or somebody who is gone
+	InvitedBy  id.User       `db:"invited_by"`  // whoever sent it last; zero: the operator's secret, or somebody who is gone
 	CreatedAt  time.Time     `db:"created_at"`
 	ExpiresAt  time.Time     `db:"expires_at"`
 	AcceptedAt *time.Time    `db:"accepted_at"`
@@ -35,19 +33,6 @@ type Invitation struct {
 const invitationDays = 7
 
 const invitationColumns = `id, tenant_id, email, role, any_address, invited_by, created_at, expires_at, accepted_at, revoked_at`
-
-// newToken makes a token of 256 random bits and the hash that is stored for it.
-func newToken() (token string, hash []byte) {
-	var random [32]byte
-	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
-	token = base64.RawURLEncoding.EncodeToString(random[:])
-	return token, hashToken(token)
-}
-
-func hashToken(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
-	return sum[:]
-}
 
 // open reports whether the invitation is neither accepted nor revoked; it may be past
 // its time, and is sent again then.
@@ -80,24 +65,28 @@ func Revoke(ctx context.Context, db pg.DB, actor session.Session, invitation id.
 
 const resendSQL = `
 UPDATE tenants.tenant_invitations
-SET token_hash = @hash, invited_by = @invited_by, expires_at = now() + make_interval(days => @days)
+SET token_hash = @hash, invited_by = @invited_by, by_operator = @by_operator, expires_at = now() + make_interval(days => @days)
 WHERE tenant_id = @tenant_id AND id = @invitation_id RETURNING ` + invitationColumns
 
 // Resend gives an open invitation a new token and its full time again, and sends it; the
 // token sent before ends. From then on it is the actor's, who vouches for it.
 func (p Post) Resend(ctx context.Context, db pg.DB, actor session.Session, invitation id.Invitation) (Invitation, error) {
-	token, hash := newToken()
-	resent, err := change(ctx, db, actor, invitationChange{
-		action: "resend_invitation", sql: resendSQL, invitation: invitation,
-		args:  pgx.NamedArgs{"hash": hash, "days": invitationDays, "invited_by": actor.User},
-		check: func(i Invitation) error { return mayInvite(actor, i.Role, i.AnyAddress) },
-		then: func(tx pgx.Tx, i Invitation) error {
-			from, err := readSender(ctx, tx, actor)
-			if err != nil {
-				return err
-			}
-			return p.mailInvitation(ctx, tx, from, i, token)
-		},
+	token := secret.New()
+	var resent Invitation
+	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		if err := p.bound(ctx, tx, actor, ofTenant(actor.Tenant)); err != nil {
+			return err
+		}
+		var err error
+		resent, err = change(ctx, tx, actor, invitationChange{
+			action: "resend_invitation", sql: resendSQL, invitation: invitation,
+			args: pgx.NamedArgs{
+				"hash": secret.Hash(token), "days": invitationDays, "invited_by": actor.User, "by_operator": actor.IsOperator(),
+			},
+			check: func(i Invitation) error { return mayInvite(actor, i.Role, i.AnyAddress) },
+			then:  func(tx pgx.Tx, i Invitation) error { return p.mailAgain(ctx, tx, actor, i, token) },
+		})
+		return err
 	})
 	resent.Token = p.shown(resent, token)
 	return resent, err

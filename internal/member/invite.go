@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/audit"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/secret"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/text"
 )
@@ -46,8 +48,8 @@ SELECT EXISTS (SELECT FROM tenants.tenant_members m JOIN auth.users u ON u.id = 
 	WHERE m.tenant_id = @tenant_id AND u.email = @email)`
 
 const inviteSQL = `
-INSERT INTO tenants.tenant_invitations (tenant_id, email, role, any_address, token_hash, invited_by, expires_at)
-VALUES (@tenant_id, @email, @role, @any_address, @hash, @invited_by, now() + make_interval(days => @days))
+INSERT INTO tenants.tenant_invitations (tenant_id, email, role, any_address, token_hash, invited_by, by_operator, expires_at)
+VALUES (@tenant_id, @email, @role, @any_address, @hash, @invited_by, @by_operator, now() + make_interval(days => @days))
 RETURNING ` + invitationColumns
 
 // Invite opens an invitation of an address to the actor's tenant and mails it there. One
@@ -70,10 +72,13 @@ func (p Post) Invite(ctx context.Context, db pg.DB, actor session.Session, in In
 }
 
 func (p Post) invite(ctx context.Context, tx pgx.Tx, from sender, in InviteInput) (Invitation, error) {
-	token, hash := newToken()
+	if err := p.bound(ctx, tx, from.actor, ofTenant(from.actor.Tenant), ofAddress(in.Email)); err != nil {
+		return Invitation{}, err
+	}
+	token := secret.New()
 	args := pgx.NamedArgs{
 		"tenant_id": from.actor.Tenant, "email": in.Email, "role": string(in.Role), "any_address": in.AnyAddress,
-		"hash": hash, "invited_by": from.actor.User, "days": invitationDays,
+		"hash": secret.Hash(token), "days": invitationDays, "invited_by": from.actor.User, "by_operator": from.actor.IsOperator(),
 	}
 	member, err := pg.Scalar[bool](ctx, tx, memberByEmailSQL, args)
 	if err != nil {
@@ -116,30 +121,44 @@ func (p Post) InviteAll(ctx context.Context, db pg.DB, actor session.Session, em
 	if err := mayInvite(actor, role, false); err != nil {
 		return nil, err
 	}
-	outcomes := make([]Outcome, 0, len(emails))
+	outcomes, sorted := cleaned(emails)
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
 		from, err := readSender(ctx, tx, actor)
 		if err != nil {
 			return err
 		}
-		for _, typed := range emails {
-			var problems fault.Problems
-			outcome := Outcome{Email: text.Email("email", typed, &problems)}
-			if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Email == outcome.Email }) {
+		for _, outcome := range sorted {
+			if outcome.Problem != nil {
 				continue
 			}
-			err := problems.Fault()
-			if err == nil {
-				outcome.Invitation, err = p.inviteApart(ctx, tx, from, InviteInput{Email: outcome.Email, Role: role})
-			}
+			outcome.Invitation, err = p.inviteApart(ctx, tx, from, InviteInput{Email: outcome.Email, Role: role})
 			if outcome.Problem, err = problemOf(err); err != nil {
 				return err
 			}
-			outcomes = append(outcomes, outcome)
 		}
 		return nil
 	})
 	return outcomes, err
+}
+
+// cleaned is each address once, in the order they were typed in and in that of the
+// alphabet, in which they are invited (bound says why).
+func cleaned(emails []string) (outcomes []Outcome, sorted []*Outcome) {
+	for _, typed := range emails {
+		var problems fault.Problems
+		email := text.Email("email", typed, &problems)
+		if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Email == email }) {
+			continue
+		}
+		outcome := Outcome{Email: email}
+		_ = errors.As(problems.Fault(), &outcome.Problem)
+		outcomes = append(outcomes, outcome)
+	}
+	for i := range outcomes {
+		sorted = append(sorted, &outcomes[i])
+	}
+	slices.SortFunc(sorted, func(a, b *Outcome) int { return strings.Compare(a.Email, b.Email) })
+	return outcomes, sorted
 }
 
 // inviteApart invites under a savepoint, so that a refusal undoes nothing of the others.
@@ -151,13 +170,15 @@ func (p Post) inviteApart(ctx context.Context, tx pgx.Tx, from sender, in Invite
 	return invited, err
 }
 
-// problemOf takes what is one address's own problem; anything else is everybody's.
+// problemOf takes what is one address's own problem; anything else is everybody's. So is
+// a refusal of the actor, whose role was looked at before: it was lost meanwhile.
 func problemOf(err error) (*fault.Fault, error) {
+	everybodys := []fault.Code{fault.Unavailable, fault.Forbidden, fault.InvalidSession}
 	var told *fault.Fault
 	switch {
 	case err == nil:
 		return nil, nil
-	case errors.As(pg.Explain(err), &told) && told.Code != fault.Unavailable:
+	case errors.As(pg.Explain(err), &told) && !slices.Contains(everybodys, told.Code):
 		return told, nil
 	}
 	return nil, err

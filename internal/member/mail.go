@@ -85,6 +85,18 @@ func (p Post) mailInvitation(ctx context.Context, tx pgx.Tx, from sender, i Invi
 	return p.Outbox.Send(ctx, tx, mail)
 }
 
+// mailAgain sends an invitation once more, in the actor's name.
+func (p Post) mailAgain(ctx context.Context, tx pgx.Tx, actor session.Session, i Invitation, token string) error {
+	if err := p.bound(ctx, tx, actor, ofAddress(i.Email)); err != nil {
+		return err
+	}
+	from, err := readSender(ctx, tx, actor)
+	if err != nil {
+		return err
+	}
+	return p.mailInvitation(ctx, tx, from, i, token)
+}
+
 const addressSQL = `
 SELECT u.email FROM auth.users u JOIN tenants.tenant_members m ON m.user_id = u.id
 WHERE m.tenant_id = @tenant_id AND m.user_id = @user_id`
@@ -102,7 +114,7 @@ func (p Post) mailOffer(ctx context.Context, tx pgx.Tx, actor session.Session, t
 		return fmt.Errorf("read the address of user %s: %w", t.To, err)
 	}
 	return p.Outbox.Send(ctx, tx, queue.Mail{
-		Kind: queue.OwnershipTransfer, To: to, Tenant: t.TenantID, User: t.To, Until: t.ExpiresAt,
+		Kind: queue.OwnershipTransfer, To: to, Tenant: t.TenantID, Until: t.ExpiresAt,
 		Values: map[string]string{
 			queue.TenantName: from.Tenant, queue.From: from.called(), queue.Expires: t.ExpiresAt.Format(time.RFC3339),
 		},

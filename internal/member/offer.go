@@ -21,7 +21,7 @@ type Transfer struct {
 	TenantID   id.Tenant   `db:"tenant_id"`
 	From       id.User     `db:"from_user_id"` // the owner the tenant named when it was offered
 	To         id.User     `db:"to_user_id"`
-	OfferedBy  id.User     `db:"offered_by"` // zero: the operator
+	OfferedBy  id.User     `db:"offered_by"` // zero: the operator's secret, or somebody who is gone
 	CreatedAt  time.Time   `db:"created_at"`
 	ExpiresAt  time.Time   `db:"expires_at"`
 	AcceptedAt *time.Time  `db:"accepted_at"`
@@ -39,8 +39,8 @@ UPDATE tenants.ownership_transfers SET ended_at = expires_at
 WHERE tenant_id = @tenant_id AND accepted_at IS NULL AND ended_at IS NULL AND expires_at <= now()`
 
 const offerSQL = `
-INSERT INTO tenants.ownership_transfers (tenant_id, from_user_id, to_user_id, offered_by, expires_at)
-SELECT t.id, t.owner_user_id, @user_id, @offered_by, now() + make_interval(days => @days)
+INSERT INTO tenants.ownership_transfers (tenant_id, from_user_id, to_user_id, offered_by, by_operator, expires_at)
+SELECT t.id, t.owner_user_id, @user_id, @offered_by, @by_operator, now() + make_interval(days => @days)
 FROM tenants.tenants t WHERE t.id = @tenant_id AND t.owner_user_id = @present
 RETURNING ` + transferColumns
 
@@ -49,9 +49,9 @@ RETURNING ` + transferColumns
 func (p Post) OfferOwnership(ctx context.Context, db pg.DB, actor session.Session, heir id.User) (Transfer, error) {
 	var offered Transfer
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		present, err := pg.Scalar[id.User](ctx, tx, presentOwnerSQL, keys(actor, heir))
+		present, err := presentOwner(ctx, tx, actor)
 		if err != nil {
-			return fmt.Errorf("read the owner of tenant %s: %w", actor.Tenant, err)
+			return err
 		}
 		if heir == present {
 			return fault.New(fault.WrongStatus, "user %s owns the tenant already", heir)
@@ -60,12 +60,13 @@ func (p Post) OfferOwnership(ctx context.Context, db pg.DB, actor session.Sessio
 			return err
 		}
 		args := keys(actor, heir)
-		args["present"], args["offered_by"], args["days"] = present, actor.User, transferDays
+		args["present"], args["days"] = present, transferDays
+		args["offered_by"], args["by_operator"] = actor.User, actor.IsOperator()
 		if _, err := tx.Exec(ctx, endExpiredTransferSQL, args); err != nil {
 			return fmt.Errorf("end an expired offer: %w", err)
 		}
 		if offered, err = pg.One[Transfer](ctx, tx, offerSQL, args); err != nil {
-			return offerFault(err, actor)
+			return offerFault(ctx, tx, actor, err)
 		}
 		if err := p.mailOffer(ctx, tx, actor, offered); err != nil {
 			return err
@@ -75,8 +76,21 @@ func (p Post) OfferOwnership(ctx context.Context, db pg.DB, actor session.Sessio
 	return offered, err
 }
 
-func offerFault(err error, actor session.Session) error {
+// presentOwner reads the owner the actor's tenant names. No row says that the actor lost
+// sight of the tenant.
+func presentOwner(ctx context.Context, tx pgx.Tx, actor session.Session) (id.User, error) {
+	present, err := pg.Scalar[id.User](ctx, tx, presentOwnerSQL, keys(actor, actor.User))
+	if err != nil {
+		return id.User{}, fmt.Errorf("read the owner of tenant %s: %w", actor.Tenant, err)
+	}
+	return present, nil
+}
+
+func offerFault(ctx context.Context, tx pgx.Tx, actor session.Session, err error) error {
 	if pg.NoRow(err) {
+		if _, err := presentOwner(ctx, tx, actor); err != nil {
+			return err
+		}
 		return fault.New(fault.WrongStatus, "the tenant changed hands while this was under way; look again")
 	}
 	switch pg.Constraint(err) {
@@ -95,35 +109,41 @@ func transferEntry(action string, t Transfer) audit.Entry {
 	}
 }
 
+// lastTransfer is an offer as it stands.
+type lastTransfer struct {
+	Transfer
+	Expired bool `db:"expired"` // by the database's clock, which gave it its time
+}
+
 const lastOfferSQL = `
-SELECT ` + transferColumns + ` FROM tenants.ownership_transfers
+SELECT ` + transferColumns + `, expires_at <= now() AS expired FROM tenants.ownership_transfers
 WHERE tenant_id = @tenant_id AND (to_user_id = @user_id OR @owning)
 ORDER BY created_at DESC, id LIMIT 1`
 
-// lastOffer reads the latest offer the actor has a part in: the one to the actor, or,
-// where the actor speaks as an owner, any of the tenant.
-func lastOffer(ctx context.Context, tx pgx.Tx, actor session.Session, owning bool) (Transfer, error) {
-	args := keys(actor, actor.User)
-	args["owning"] = owning
-	t, err := pg.One[Transfer](ctx, tx, lastOfferSQL, args)
+const lockOfferSQL = lastOfferSQL + ` FOR NO KEY UPDATE`
+
+// lastOffer reads, by one of the two statements, the latest offer the actor has a part in:
+// the one to the actor, or, with the argument owning, any of the tenant.
+func lastOffer(ctx context.Context, tx pgx.Tx, sql string, args pgx.NamedArgs) (lastTransfer, error) {
+	t, err := pg.One[lastTransfer](ctx, tx, sql, args)
 	switch {
 	case pg.NoRow(err):
-		return Transfer{}, fault.New(fault.NotFound, "there is no offer of this tenant for you")
+		return lastTransfer{}, fault.New(fault.NotFound, "there is no offer of this tenant for you")
 	case err != nil:
-		return Transfer{}, fmt.Errorf("read the offer of tenant %s: %w", actor.Tenant, err)
+		return lastTransfer{}, fmt.Errorf("read the offer of tenant %s: %w", args["tenant_id"], err)
 	}
 	return t, nil
 }
 
 // ended says why the offer is not open, or nothing where it is.
-func (t Transfer) ended(now time.Time) error {
+func (t lastTransfer) ended() error {
 	how := ""
 	switch {
 	case t.AcceptedAt != nil:
 		how = "was accepted already"
 	case t.EndedAt != nil && t.EndedAt.Before(t.ExpiresAt):
 		how = "was declined or taken back"
-	case t.EndedAt != nil || !now.Before(t.ExpiresAt):
+	case t.EndedAt != nil || t.Expired:
 		how = "has expired"
 	default:
 		return nil
@@ -141,18 +161,17 @@ RETURNING ` + transferColumns
 func CancelTransfer(ctx context.Context, db pg.DB, actor session.Session) (Transfer, error) {
 	var after Transfer
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		before, err := lastOffer(ctx, tx, actor, actor.IsOperator() || actor.Role == session.TenantOwner)
+		args := keys(actor, actor.User)
+		args["owning"] = actor.IsOperator() || actor.Role == session.TenantOwner
+		before, err := lastOffer(ctx, tx, lockOfferSQL, args)
 		if err != nil {
 			return err
 		}
-		if err := before.ended(time.Now()); err != nil {
+		if err := before.ended(); err != nil {
 			return err
 		}
 		after, err = pg.One[Transfer](ctx, tx, endTransferSQL, pgx.NamedArgs{"tenant_id": actor.Tenant, "transfer_id": before.ID})
-		switch {
-		case pg.NoRow(err):
-			return fault.New(fault.TransferEnded, "the offer of this tenant ended while this was under way")
-		case err != nil:
+		if err != nil {
 			return fmt.Errorf("end the offer of tenant %s: %w", actor.Tenant, err)
 		}
 		action := "cancel_ownership_transfer"

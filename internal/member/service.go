@@ -36,9 +36,15 @@ DELETE FROM tenants.tenant_members m USING auth.users u
 WHERE m.tenant_id = @tenant_id AND m.user_id = @user_id AND u.id = m.user_id AND u.kind = 'service'`
 
 // RemoveService ends the membership of an API key's identity, and with it the key's
-// session. One that is gone already is no error.
+// session. One that is gone already is no error. It completes what the caller has done to
+// the key, so it runs as the server: were the actor's standing lost in between, row-level
+// security would leave a revoked key at work.
 func RemoveService(ctx context.Context, tx pgx.Tx, actor session.Session, user id.User) error {
-	if _, err := tx.Exec(ctx, removeServiceSQL, keys(actor, user)); err != nil {
+	err := pg.AsServer(ctx, tx, func() error {
+		_, err := tx.Exec(ctx, removeServiceSQL, keys(actor, user))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("end the membership of the identity %s of an API key: %w", user, err)
 	}
 	return nil

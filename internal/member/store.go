@@ -130,7 +130,7 @@ func UpdateRole(ctx context.Context, db pg.DB, actor session.Session, user id.Us
 }
 
 const removeSQL = `
-DELETE FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id`
+DELETE FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id RETURNING ` + columns
 
 // Remove ends a membership and returns it as it was.
 func Remove(ctx context.Context, db pg.DB, actor session.Session, user id.User) (Member, error) {
@@ -156,8 +156,9 @@ func end(ctx context.Context, db pg.DB, actor session.Session, user id.User, act
 				return err
 			}
 		}
-		if _, err := tx.Exec(ctx, removeSQL, keys(actor, user)); err != nil {
-			return writeFault(err, user)
+		// The locked row is there; it is gone from sight where the actor's standing is gone.
+		if _, err := pg.One[Member](ctx, tx, removeSQL, keys(actor, user)); err != nil {
+			return fmt.Errorf("end the membership of user %s: %w", user, writeFault(err, user))
 		}
 		return audit.Append(ctx, tx, actor, entry(action, &before, nil))
 	})

@@ -24,20 +24,26 @@ func AcceptOwnership(ctx context.Context, db pg.DB, actor session.Session) (at t
 		return at, fault.New(fault.Forbidden, "whom the tenant is offered to accepts it; the operator changes roles with updateMemberRole")
 	}
 	err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		offer, err := lastOffer(ctx, tx, actor, false)
+		args := keys(actor, actor.User)
+		args["owning"] = false
+		offer, err := lastOffer(ctx, tx, lastOfferSQL, args)
 		if err != nil {
 			return err
 		}
-		if err := offer.ended(time.Now()); err != nil {
+		if err := offer.ended(); err != nil {
 			return err
 		}
-		// The actor's own role changes on the way, and row-level security refuses a session
-		// whose role is another than its token says.
+		if err := lockBoth(ctx, tx, actor, offer.From, offer.To); err != nil {
+			return err
+		}
+		// The actor may have waited for the locks, and this is row-level security's last say:
+		// the actor's own role changes on the way, and it refuses a session whose role is
+		// another than its token says.
+		if _, err := presentOwner(ctx, tx, actor); err != nil {
+			return err
+		}
 		return pg.AsServer(ctx, tx, func() error {
-			if err := lockBoth(ctx, tx, actor, offer.From, offer.To); err != nil {
-				return err
-			}
-			at, err = handOver(ctx, tx, actor, offer)
+			at, err = handOver(ctx, tx, actor, offer.Transfer)
 			return err
 		})
 	})
@@ -68,7 +74,7 @@ func lockBoth(ctx context.Context, tx pgx.Tx, actor session.Session, present, he
 const acceptTransferSQL = `
 UPDATE tenants.ownership_transfers o SET accepted_at = now()
 WHERE o.tenant_id = @tenant_id AND o.id = @transfer_id AND o.accepted_at IS NULL AND o.ended_at IS NULL AND o.expires_at > now()
-	AND (o.offered_by IS NULL OR EXISTS (SELECT FROM tenants.tenant_members m
+	AND (o.by_operator OR EXISTS (SELECT FROM tenants.tenant_members m
 		WHERE m.tenant_id = @tenant_id AND m.user_id = o.offered_by AND m.role = 'owner'))
 RETURNING o.accepted_at`
 

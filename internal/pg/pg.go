@@ -52,29 +52,28 @@ func enter(ctx context.Context, tx pgx.Tx, sql string, s session.Session) error 
 	return nil
 }
 
-const presentRoleSQL = `SELECT current_setting('role')`
+const becomeServerSQL = `
+WITH found AS MATERIALIZED (SELECT current_setting('role') AS role)
+SELECT role FROM found WHERE set_config('role', 'nself_server', true) IS NOT NULL`
 
-const becomeSQL = `SELECT set_config('role', @role, true)`
+const becomeAgainSQL = `SELECT set_config('role', @role, true)`
 
-// AsServer runs work as nself_server and gives the transaction the role back that it had:
-// for the step of a tenant's action that writes what no tenant may (a job, a machine's
-// identity). Row-level security does not bind the step, so its statements name their
-// tenant themselves. Where work fails the transaction is to be rolled back.
+// AsServer runs work as nself_server and gives the transaction back the role it had,
+// whether work fails or not; the session (hasura.user) is not touched. It is for the step
+// of a tenant's action that writes what no tenant may (a job, a machine's identity).
+// Row-level security does not bind the step, so its statements name their tenant
+// themselves.
 func AsServer(ctx context.Context, tx pgx.Tx, work func() error) error {
-	before, err := Scalar[string](ctx, tx, presentRoleSQL, nil)
+	role, err := Scalar[string](ctx, tx, becomeServerSQL, nil)
 	if err != nil {
-		return fmt.Errorf("read the role of the transaction: %w", err)
-	}
-	if _, err := tx.Exec(ctx, becomeSQL, pgx.NamedArgs{"role": "nself_server"}); err != nil {
 		return fmt.Errorf("become nself_server: %w", err)
 	}
-	if err := work(); err != nil {
-		return err
+	worked := work()
+	// Where a statement failed this fails too, and the caller's rollback restores the role.
+	if _, err := tx.Exec(ctx, becomeAgainSQL, pgx.NamedArgs{"role": role}); err != nil {
+		return errors.Join(worked, fmt.Errorf("become %s again: %w", role, err))
 	}
-	if _, err := tx.Exec(ctx, becomeSQL, pgx.NamedArgs{"role": before}); err != nil {
-		return fmt.Errorf("become %s again: %w", before, err)
-	}
-	return nil
+	return worked
 }
 
 // One runs a statement that returns exactly one row and reads it into a T by column
@@ -112,10 +111,13 @@ func NoRow(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 // into a fault: a value that cannot be stored is invalid-input, a database out of
 // reach is unavailable. Every other error passes unchanged.
 func Explain(err error) error {
+	var said *fault.Fault
 	var pgErr *pgconn.PgError
 	var netErr net.Error
 	var connectErr *pgconn.ConnectError
 	switch {
+	case errors.As(err, &said): // whoever said it knew more
+		return err
 	case errors.As(err, &pgErr):
 		return explain(pgErr, err)
 	case NoRow(err):

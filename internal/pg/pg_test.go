@@ -30,6 +30,10 @@ func TestExplainTellsTheCallersValuesFromOutagesAndBugs(t *testing.T) {
 			t.Errorf("%s is %s", name, got)
 		}
 	}
+	told := fault.New(fault.InvalidGrant, "told already").Because(fmt.Errorf("read it: %w", pgx.ErrNoRows))
+	if got := fault.From(pg.Explain(told)).Code; got != fault.InvalidGrant {
+		t.Errorf("a fault became %s by its cause", got)
+	}
 	if err := errors.New("else"); !errors.Is(pg.Explain(err), err) || fault.From(pg.Explain(err)).Code != fault.Internal || pg.Explain(nil) != nil {
 		t.Error("what is not Postgres's passes unchanged")
 	}

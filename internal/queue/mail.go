@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/seal"
 )
 
@@ -32,6 +33,15 @@ const (
 	OwnershipTransfer MailKind = "ownership-transfer" // TenantName, From; Link, Expires optional
 )
 
+// priority is River's, 1 to 4: somebody waits for a sign-in mail, and a hundred
+// invitations do not hold it up.
+func (k MailKind) priority() int {
+	if k == SignIn {
+		return 1
+	}
+	return 3
+}
+
 // The values of mails.
 const (
 	Link         = "LINK"          // an https address; http in development
@@ -49,7 +59,6 @@ type Mail struct {
 	Kind   MailKind          `json:"kind"`             //
 	To     string            `json:"to"`               // an address, without a name
 	Tenant id.Tenant         `json:"tenant,omitzero"`  // zero where none is meant
-	User   id.User           `json:"user,omitzero"`    // whom it is for; zero where that is not known
 	Values map[string]string `json:"values,omitempty"` // what its text says, by the names above
 	Until  time.Time         `json:"until"`            // from then on it is pointless and is dropped
 }
@@ -88,8 +97,8 @@ func (o *Outbox) Send(ctx context.Context, tx pgx.Tx, m Mail) error {
 		return fmt.Errorf("encode a mail of kind %s: %w", m.Kind, err)
 	}
 	job := MailJob{Sealed: o.box.Seal(plain, sealedMail)}
-	err = asServer(ctx, tx, func() error {
-		_, err := o.client.InsertTx(ctx, tx, job, nil)
+	err = pg.AsServer(ctx, tx, func() error {
+		_, err := o.client.InsertTx(ctx, tx, job, &river.InsertOpts{Priority: m.Kind.priority()})
 		return err
 	})
 	if err != nil {

@@ -5,16 +5,12 @@
 package queue
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-
-	"github.com/nself/tenancy/internal/pg"
 )
 
 // Schema is where River's tables are.
@@ -28,26 +24,4 @@ func client() (*river.Client[pgx.Tx], error) {
 		return nil, fmt.Errorf("set up the queue: %w", err)
 	}
 	return inserter, nil
-}
-
-const becomeServerSQL = `
-WITH found AS MATERIALIZED (SELECT pg_catalog.current_setting('role') AS role)
-SELECT role FROM found WHERE pg_catalog.set_config('role', 'nself_server', true) IS NOT NULL`
-
-const becomeAgainSQL = `SELECT pg_catalog.set_config('role', @role, true)`
-
-// asServer does work as nself_server, which alone may write the queue, in a transaction
-// that may be acting for a tenant, and leaves the role as it found it. The session
-// (hasura.user) is not touched.
-func asServer(ctx context.Context, tx pgx.Tx, work func() error) error {
-	role, err := pg.Scalar[string](ctx, tx, becomeServerSQL, nil)
-	if err != nil {
-		return fmt.Errorf("become nself_server: %w", err)
-	}
-	worked := work()
-	// Where the statement failed this fails too, and the caller's rollback restores the role.
-	if _, err := tx.Exec(ctx, becomeAgainSQL, pgx.NamedArgs{"role": role}); err != nil {
-		return errors.Join(worked, fmt.Errorf("become %s again: %w", role, err))
-	}
-	return worked
 }

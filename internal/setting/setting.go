@@ -88,12 +88,16 @@ DELETE FROM tenants.tenant_settings WHERE tenant_id = @tenant_id AND key = @key 
 // Remove takes a setting of the actor's tenant away and returns it.
 func Remove(ctx context.Context, db pg.DB, actor session.Session, key string) (Setting, error) {
 	var removed Setting
-	err := pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
-		removed, err = pg.One[Setting](ctx, tx, removeSQL, pgx.NamedArgs{"tenant_id": actor.Tenant, "key": key})
+	args := pgx.NamedArgs{"tenant_id": actor.Tenant, "key": key}
+	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		_, err := pg.One[Setting](ctx, tx, getSQL, args)
 		switch {
 		case pg.NoRow(err):
 			return fault.New(fault.NotFound, "this tenant has no setting %.130q", key)
 		case err != nil:
+			return fmt.Errorf("read setting %s: %w", key, err)
+		}
+		if removed, err = pg.One[Setting](ctx, tx, removeSQL, args); err != nil {
 			return fmt.Errorf("remove setting %s: %w", key, err)
 		}
 		return audit.Append(ctx, tx, actor, audit.Entry{

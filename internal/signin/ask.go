@@ -11,6 +11,8 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/queue"
+	"github.com/nself/tenancy/internal/rate"
+	"github.com/nself/tenancy/internal/secret"
 	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/text"
 )
@@ -19,6 +21,7 @@ import (
 type Asking struct {
 	Email      string
 	Tenant     id.Tenant // zero: none
+	Host       id.Tenant // whose host it is asked at; zero: the installation's own
 	RedirectTo string    // where to go once signed in: a path, or a page of the public or a tenant's host; empty: nowhere
 	Network    string    // whom to count: an IPv4 address, or the /64 of an IPv6 address
 }
@@ -33,7 +36,9 @@ type Asked struct {
 // AskLink mails a link that signs in whoever has the address. It does not look whether
 // anybody has: that is decided when the mail is sent (Deliver), so that known and unknown
 // addresses cost the same statements. An address asks 5 times in 15 minutes, a network 30
-// times. A tenant that is not in service is the same not-found as none.
+// times. The link leads to the host it was asked at, so that the browser that asked is
+// known there: the tenant's own or else the public one. A tenant that is not in service is
+// the same not-found as none.
 func (d *Desk) AskLink(ctx context.Context, db pg.DB, in Asking) (Asked, error) {
 	if !d.config.Outbox.Open() {
 		return Asked{}, fault.New(fault.Unavailable, "this installation sends no mail, so nobody can sign in by it")
@@ -42,10 +47,10 @@ func (d *Desk) AskLink(ctx context.Context, db pg.DB, in Asking) (Asked, error) 
 	if err != nil {
 		return Asked{}, err
 	}
-	if err := Limit(ctx, db, "link-network", in.Network, linksPerNetwork); err != nil {
+	if err := rate.Take(ctx, db, "link-network", in.Network, linksPerNetwork); err != nil {
 		return Asked{}, err
 	}
-	if err := Limit(ctx, db, "link-address", in.Email, linksPerAddress); err != nil {
+	if err := rate.Take(ctx, db, "link-address", in.Email, linksPerAddress); err != nil {
 		return Asked{}, err
 	}
 	var asked Asked
@@ -69,8 +74,8 @@ func (d *Desk) AskLink(ctx context.Context, db pg.DB, in Asking) (Asked, error) 
 func (d *Desk) clean(in *Asking) (slug string, err error) {
 	var problems fault.Problems
 	in.Email = text.Email("email", in.Email, &problems)
-	where, slug := d.site.lead(in.RedirectTo)
-	if where == refusedRedirect {
+	slug, ok := d.site.Lead(in.RedirectTo)
+	if !ok {
 		refuseRedirect(in.RedirectTo, &problems)
 	}
 	return slug, problems.Fault()
@@ -83,26 +88,13 @@ func refuseRedirect(target string, problems *fault.Problems) {
 // checkTenantHost refuses a redirect to a host below the base domain that is no tenant's:
 // it may be anybody's.
 func checkTenantHost(ctx context.Context, tx pgx.Tx, slug, target string) error {
-	var at tenant.Tenant
-	named, err := tenant.Resolve(ctx, tx, slug)
-	if err == nil {
-		at, err = inService(ctx, tx, named)
-	}
+	at, err := tenant.InService(ctx, tx, slug)
 	if fault.Is(err, fault.NotFound) || err == nil && at.Slug != slug { // an id is no host
 		var problems fault.Problems
 		refuseRedirect(target, &problems)
 		return problems.Fault()
 	}
 	return err
-}
-
-// inService reads a tenant; one that is not in service is not found.
-func inService(ctx context.Context, tx pgx.Tx, named id.Tenant) (tenant.Tenant, error) {
-	t, err := tenant.Get(ctx, tx, named)
-	if err == nil && t.Status != tenant.Active {
-		err = tenant.NotFound(named.String())
-	}
-	return t, err
 }
 
 const insertLinkSQL = `
@@ -120,20 +112,28 @@ func (d *Desk) open(ctx context.Context, tx pgx.Tx, in Asking) (Asked, error) {
 	var at tenant.Tenant
 	if !in.Tenant.IsZero() {
 		var err error
-		if at, err = inService(ctx, tx, in.Tenant); err != nil {
+		if at, err = tenant.InService(ctx, tx, in.Tenant.String()); err != nil {
 			return Asked{}, err
 		}
 	}
-	secret := newSecret()
-	asked := Asked{Code: newCode(), Browser: newSecret(), ExpiresIn: LinkLife}
+	link := secret.New()
+	redirect, err := sealRedirect(in.RedirectTo, link)
+	if err != nil {
+		return Asked{}, err
+	}
+	asked := Asked{Code: newCode(), Browser: secret.New(), ExpiresIn: LinkLife}
 	made, err := pg.One[opened](ctx, tx, insertLinkSQL, pgx.NamedArgs{
-		"tenant_id": in.Tenant, "email": in.Email, "redirect_to": in.RedirectTo, "seconds": LinkLife.Seconds(),
-		"token_hash": hashOf(secret), "browser_hash": hashOf(asked.Browser), "code_hash": hashOfCode(asked.Code, secret),
+		"tenant_id": in.Tenant, "email": in.Email, "redirect_to": redirect, "seconds": LinkLife.Seconds(),
+		"token_hash": secret.Hash(link), "browser_hash": secret.Hash(asked.Browser), "code_hash": hashOfCode(asked.Code, link),
 	})
 	if err != nil {
 		return Asked{}, fmt.Errorf("open a sign-in link: %w", err)
 	}
-	values := map[string]string{queue.Link: d.site.linkTo(at.Slug, secret), linkID: made.ID}
+	host := ""
+	if in.Host == in.Tenant {
+		host = at.Slug
+	}
+	values := map[string]string{queue.Link: d.site.Page(host, VerifyPath, link), linkID: made.ID}
 	if at.Name != "" {
 		values[queue.TenantName] = at.Name
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/queue"
@@ -37,7 +38,7 @@ func TestAskingForALinkMailsIt(t *testing.T) {
 	}
 }
 
-func TestALinkOfATenantLeadsToItsHostAsSettingsAndDatabaseNameIt(t *testing.T) {
+func TestALinkLeadsToTheHostItWasAskedAtAsSettingsAndDatabaseNameIt(t *testing.T) {
 	for public, want := range map[string]string{
 		"https://auth.example.com":      "https://%s.example.com/auth/verify",
 		"https://auth.example.com:443/": "https://%s.example.com/auth/verify",
@@ -47,14 +48,16 @@ func TestALinkOfATenantLeadsToItsHostAsSettingsAndDatabaseNameIt(t *testing.T) {
 		t.Run(public, func(t *testing.T) {
 			o := open(t, func(c *signin.Config) { c.PublicURL = public })
 			team := pgtest.NewTeam(t, o.db)
-			l := o.ask(t, signin.Asking{Email: address(), Tenant: team.ID})
+			l := o.ask(t, signin.Asking{Email: address(), Tenant: team.ID, Host: team.ID})
 			got, _, _ := strings.Cut(l.Values[queue.Link], "?")
 			if got != strings.Replace(want, "%s", team.Slug, 1) || l.Values[queue.TenantName] != team.Name || l.Mail.Tenant != team.ID {
 				t.Errorf("%s, %+v", got, l.Mail)
 			}
-			got, _, _ = strings.Cut(o.ask(t, signin.Asking{Email: address()}).Values[queue.Link], "?")
-			if got != strings.TrimSuffix(public, "/")+"/auth/verify" {
-				t.Errorf("without a tenant %s", got)
+			for _, at := range []id.Tenant{{}, team.ID} {
+				got, _, _ = strings.Cut(o.ask(t, signin.Asking{Email: address(), Tenant: at}).Values[queue.Link], "?")
+				if got != strings.TrimSuffix(public, "/")+"/auth/verify" {
+					t.Errorf("for the tenant %q, asked at the installation's own host: %s", at, got)
+				}
 			}
 		})
 	}
@@ -170,6 +173,8 @@ func TestAskingForAKnownAddressAndForAnUnknownOneIsTheSameWork(t *testing.T) {
 	local, shared := address(), address()
 	plant(t, o.db, team.ID, local)
 	plant(t, o.db, id.Tenant{}, shared)
+	asked := address()
+	o.invite(t, team, member.InviteInput{Email: asked})
 	config, err := pgxpool.ParseConfig(under.URL("nself_server"))
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +190,7 @@ func TestAskingForAKnownAddressAndForAnUnknownOneIsTheSameWork(t *testing.T) {
 		for _, at := range []id.Tenant{{}, team.ID} {
 			work := map[string][]string{}
 			for name, email := range map[string]string{
-				"local": local, "shared": shared, "member": emailOf(t, o, team.Admin), "nobody": address(),
+				"local": local, "shared": shared, "member": emailOf(t, o, team.Admin), "invited": asked, "nobody": address(),
 			} {
 				seen.all = nil
 				asked, err := desk.AskLink(t.Context(), traced, signin.Asking{Email: email, Tenant: at})

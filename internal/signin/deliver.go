@@ -2,12 +2,15 @@ package signin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/identity"
+	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/queue"
 )
@@ -23,11 +26,22 @@ SELECT ` + linkColumns + ` FROM auth.sign_in_links WHERE id = @id AND ` + stillO
 
 // Deliver says whether a mail is to be sent, when its turn has come. A sign-in mail is
 // sent while its link is open, to an address that somebody has here (at the link's tenant)
-// or that may sign up. All other mails are.
+// or that may sign up; an invitation while its link accepts it still. All other mails are.
 func (d *Desk) Deliver(ctx context.Context, db pg.DB, m queue.Mail) (bool, error) {
-	if m.Kind != queue.SignIn {
-		return true, nil
+	switch m.Kind {
+	case queue.SignIn:
+		return d.deliverLink(ctx, db, m)
+	case queue.Invitation:
+		address, err := url.Parse(m.Values[queue.Link])
+		if err != nil {
+			return false, errors.New("the link of an invitation's mail is no address") // which is not told: it is secret
+		}
+		return member.Acceptable(ctx, db, address.Query().Get("token"))
 	}
+	return true, nil
+}
+
+func (d *Desk) deliverLink(ctx context.Context, db pg.DB, m queue.Mail) (bool, error) {
 	l, err := pg.One[link](ctx, db, openLinkAllTenantsSQL, pgx.NamedArgs{"id": m.Values[linkID], "max_wrong": maxWrongCodes})
 	switch {
 	case pg.NoRow(err):
@@ -39,7 +53,7 @@ func (d *Desk) Deliver(ctx context.Context, db pg.DB, m queue.Mail) (bool, error
 	}
 	_, err = identity.ByEmail(ctx, db, l.Tenant, l.Email)
 	if fault.Is(err, fault.NotFound) {
-		return false, nil
+		return d.maySignUp(ctx, db, l.Tenant, l.Email)
 	}
 	return err == nil, err
 }

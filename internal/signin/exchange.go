@@ -13,6 +13,7 @@ import (
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/provider"
+	"github.com/nself/tenancy/internal/rate"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/token"
@@ -35,7 +36,7 @@ func (d *Desk) Exchange(ctx context.Context, db pg.DB, in Exchanging) (token.Tok
 	if d.config.Providers == nil {
 		return token.Token{}, fault.New(fault.InvalidGrant, "this installation trusts no identity provider")
 	}
-	if err := spent(ctx, db, "exchange-failure", in.Network, failuresPerNetwork); err != nil {
+	if err := rate.Full(ctx, db, "exchange-failure", in.Network, failuresPerNetwork); err != nil {
 		return token.Token{}, err
 	}
 	signed, err := d.exchange(ctx, db, in)
@@ -54,7 +55,7 @@ const countPatience = 5 * time.Second
 func countFailure(ctx context.Context, db pg.DB, network string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countPatience)
 	defer cancel()
-	return Limit(ctx, db, "exchange-failure", network, failuresPerNetwork)
+	return rate.Take(ctx, db, "exchange-failure", network, failuresPerNetwork)
 }
 
 func (d *Desk) exchange(ctx context.Context, db pg.DB, in Exchanging) (token.Token, error) {
@@ -74,7 +75,7 @@ func (d *Desk) exchange(ctx context.Context, db pg.DB, in Exchanging) (token.Tok
 		if !own.IsZero() && in.Tenant != own {
 			return noPart()
 		}
-		person, err := identity.ByProvider(ctx, tx, signer(in.RequestID), d.subject(vouched, own))
+		person, err := identity.ByProvider(ctx, tx, signer(in.RequestID), d.subject(vouched, own, in.Tenant))
 		if err != nil {
 			return err
 		}
@@ -104,12 +105,14 @@ func tenantOf(ctx context.Context, tx pgx.Tx, vouched provider.Identity) (id.Ten
 	return own, err
 }
 
-// subject says who may be made: by a provider of the installation whoever may sign up, by
-// a tenant's whoever becomes its member.
-func (d *Desk) subject(v provider.Identity, own id.Tenant) identity.Subject {
-	mayCreate := d.config.SignUp
-	if !own.IsZero() {
-		mayCreate = v.JoinAs != ""
+// subject says who may be made: by a provider of the installation whoever may sign up
+// where they want to be, by a tenant's whoever becomes its member.
+func (d *Desk) subject(v provider.Identity, own, wanted id.Tenant) identity.Subject {
+	mayCreate := func(ctx context.Context, db pg.DB, email string) (bool, error) {
+		if own.IsZero() {
+			return d.maySignUp(ctx, db, wanted, email)
+		}
+		return v.JoinAs != "", nil
 	}
 	return identity.Subject{
 		Issuer: v.Issuer, Subject: v.Subject, Email: v.Email, EmailVerified: v.EmailVerified, Name: v.Name,

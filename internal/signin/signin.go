@@ -1,16 +1,18 @@
 // Package signin is how people prove who they are: by a one-time link sent to their
 // address, or by the token of an identity provider that is trusted here. It finds or makes
 // the person (identity), opens a session (token) in the tenant that was asked for and no
-// other, and counts what strangers may try. It owns auth.sign_in_links and
-// auth.rate_limits. Whether an address is known here shows in nothing it answers before
-// the link was followed, neither in words nor in work done.
+// other, and bounds what strangers may try (rate). It owns auth.sign_in_links. Whether an
+// address is known or invited here shows in nothing it answers before the link was
+// followed, neither in words nor in work done.
 package signin
 
 import (
 	"context"
-	"net/url"
 	"time"
 
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/provider"
 	"github.com/nself/tenancy/internal/queue"
 	"github.com/nself/tenancy/internal/session"
@@ -33,18 +35,18 @@ type Config struct {
 	Providers  Providers // nil: none is trusted
 	PublicURL  string    // where /auth is reached without a tenant: scheme, host and port, checked by internal/config
 	BaseDomain string    // a tenant's host is <slug>.<BaseDomain>, with PublicURL's scheme and port
-	SignUp     bool      // whether an address nobody has yet may sign in
+	SignUp     bool      // whether an address nobody has yet may sign in uninvited
 }
 
 // Desk signs people in. It is safe for concurrent use.
 type Desk struct {
 	config Config
-	site   site
+	site   Site
 }
 
 // New makes a Desk.
 func New(config Config) *Desk {
-	return &Desk{config: config, site: newSite(config.PublicURL, config.BaseDomain)}
+	return &Desk{config: config, site: NewSite(config.PublicURL, config.BaseDomain)}
 }
 
 // signer is the actor of a sign-in before it is known who signs in.
@@ -52,14 +54,14 @@ func signer(requestID string) session.Session {
 	return session.Session{Role: session.User, RequestID: requestID}
 }
 
-const verifyPath = "/auth/verify"
+// VerifyPath is where a sign-in link leads.
+const VerifyPath = "/auth/verify"
 
-// linkTo is the address of a link, at the tenant's host where there is a slug. It is made
-// of settings and the database alone: whoever asks chooses no part of it.
-func (s site) linkTo(slug, token string) string {
-	at := s.public
-	if slug != "" {
-		at = s.scheme + "://" + slug + "." + s.base + s.port
+// maySignUp says whether somebody new may be made of an address: where sign-up is open,
+// anybody's; else that of whoever is invited to the tenant, or with the zero tenant to any.
+func (d *Desk) maySignUp(ctx context.Context, db pg.DB, tenant id.Tenant, email string) (bool, error) {
+	if d.config.SignUp {
+		return true, nil
 	}
-	return at + verifyPath + "?token=" + url.QueryEscape(token)
+	return member.Invited(ctx, db, tenant, email)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/identity"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/secret"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/token"
 )
@@ -53,7 +54,9 @@ func (d *Desk) UseLink(ctx context.Context, db pg.DB, in Using) (Signed, error) 
 		if refused, err = l.prove(ctx, tx, in); refused != nil || err != nil {
 			return err
 		}
-		signed.RedirectTo = l.RedirectTo
+		if signed.RedirectTo, err = openRedirect(l.Redirect, in.Token); err != nil {
+			return err
+		}
 		signed.Token, err = d.spend(ctx, tx, l, in)
 		return err
 	})
@@ -72,7 +75,7 @@ type link struct {
 	Email       string    `db:"email"`
 	BrowserHash []byte    `db:"browser_hash"`
 	CodeHash    []byte    `db:"code_hash"`
-	RedirectTo  string    `db:"redirect_to"`
+	Redirect    string    `db:"redirect_to"` // sealed
 	WrongCodes  int       `db:"wrong_codes"`
 }
 
@@ -82,8 +85,8 @@ const linkColumns = `id, tenant_id, email, browser_hash, code_hash, redirect_to,
 const lockLinkAllTenantsSQL = `
 SELECT ` + linkColumns + ` FROM auth.sign_in_links WHERE token_hash = @hash AND ` + stillOpen + ` FOR UPDATE`
 
-func lockLink(ctx context.Context, tx pgx.Tx, secret string) (link, error) {
-	l, err := pg.One[link](ctx, tx, lockLinkAllTenantsSQL, pgx.NamedArgs{"hash": hashOf(secret), "max_wrong": maxWrongCodes})
+func lockLink(ctx context.Context, tx pgx.Tx, shown string) (link, error) {
+	l, err := pg.One[link](ctx, tx, lockLinkAllTenantsSQL, pgx.NamedArgs{"hash": secret.Hash(shown), "max_wrong": maxWrongCodes})
 	switch {
 	case pg.NoRow(err):
 		return link{}, linkEnded()
@@ -104,7 +107,7 @@ UPDATE auth.sign_in_links SET wrong_codes = wrong_codes + 1 WHERE id = @id`
 // prove asks for a sign that whoever asked for the link follows it: the same browser, or
 // the code it was shown. refused is the answer to a transaction that commits.
 func (l link) prove(ctx context.Context, tx pgx.Tx, in Using) (refused, err error) {
-	if subtle.ConstantTimeCompare(hashOf(in.Browser), l.BrowserHash) == 1 {
+	if subtle.ConstantTimeCompare(secret.Hash(in.Browser), l.BrowserHash) == 1 {
 		return nil, nil
 	}
 	left := maxWrongCodes - l.WrongCodes
@@ -147,14 +150,17 @@ func (d *Desk) spend(ctx context.Context, tx pgx.Tx, l link, in Using) (token.To
 	return signed, err
 }
 
-// person is whom the link's address stands for, new where sign-up is open. Where it is
-// closed nobody is told that the address is unknown.
+// person is whom the link's address stands for, new where it may sign up. Where it may
+// not, nobody is told that the address is unknown.
 func (d *Desk) person(ctx context.Context, tx pgx.Tx, actor session.Session, l link) (identity.User, error) {
 	found, err := identity.ByEmail(ctx, tx, l.Tenant, l.Email)
-	switch {
-	case !fault.Is(err, fault.NotFound):
+	if !fault.Is(err, fault.NotFound) {
 		return found, err
-	case !d.config.SignUp:
+	}
+	switch may, err := d.maySignUp(ctx, tx, l.Tenant, l.Email); {
+	case err != nil:
+		return identity.User{}, err
+	case !may:
 		return identity.User{}, linkEnded()
 	}
 	return identity.Ensure(ctx, tx, actor, l.Email)

@@ -111,7 +111,31 @@ func Create(ctx context.Context, db pg.DB, actor session.Session, in CreateInput
 			After: map[string]any{"slug": made.Slug, "name": made.Name, "plan": made.Plan, "strategy": made.Strategy, "owner_user_id": in.Owner},
 		})
 	})
+	if pg.Constraint(err) == ownedElsewhere {
+		err = refuseOwner(ctx, db, in.Owner)
+	}
 	return made, err
+}
+
+// ownedElsewhere is what refuses an identity local to one tenant as another's owner.
+const ownedElsewhere = "tenant_members_local_identity"
+
+const machineSQL = `SELECT EXISTS (SELECT FROM auth.users WHERE id = @user_id AND kind = 'service')`
+
+// refuseOwner says why an identity local to one tenant owns no other.
+func refuseOwner(ctx context.Context, db pg.DB, owner id.User) error {
+	machine, err := pg.Scalar[bool](ctx, db, machineSQL, pgx.NamedArgs{"user_id": owner})
+	switch {
+	case err != nil:
+		return fmt.Errorf("read what user %s is: %w", owner, err)
+	case machine:
+		return fault.New(fault.Forbidden, "user %s is the identity of an API key: a machine owns no tenant", owner)
+	}
+	return noUser(owner)
+}
+
+func noUser(owner id.User) error {
+	return fault.New(fault.NotFound, "there is no user %s", owner)
 }
 
 func mayCreate(actor session.Session, in CreateInput) error {
@@ -188,9 +212,7 @@ func createFault(err error, in CreateInput) error {
 	case "tenants_plan_fkey":
 		return fault.New(fault.NotFound, "there is no plan %.80q; the query plans lists them", in.Plan)
 	case "tenants_owner_user_id_fkey", "tenant_members_user_id_fkey":
-		return fault.New(fault.NotFound, "there is no user %s", in.Owner)
-	case "tenant_members_local_identity":
-		return fault.New(fault.NotFound, "there is no user %s", in.Owner)
+		return noUser(in.Owner)
 	case "tenant_members_user_quota": // the first user of the tenant is one too many
 		return fault.New(fault.QuotaExceeded, "plan %q is for no users at all; choose another", in.Plan).With("limit", 0).With("current", 0)
 	}

@@ -21,14 +21,18 @@ type standing struct {
 	Stands  bool `db:"stands"` // and the membership too
 }
 
-const standingSQL = `
-SELECT s.id IS NOT NULL AS running,
+// standingOf is what both questions after a session have in common: whether it and the
+// membership stand, and the rows to tell from. A caller who chose no tenant may be in a
+// session of one.
+const standingOf = `
 	s.id IS NOT NULL AND (@tenant_id::uuid IS NULL OR coalesce(t.status = 'active' AND 'tenant_' || m.role = @role, false)) AS stands
 FROM (SELECT) AS one
 	LEFT JOIN auth.sessions s ON s.id = @session_id AND s.user_id = @user_id AND s.ended_at IS NULL AND s.expires_at > now()
 		AND (@tenant_id::uuid IS NULL OR s.tenant_id = @tenant_id)
 	LEFT JOIN tenants.tenants t ON t.id = @tenant_id
 	LEFT JOIN tenants.tenant_members m ON m.tenant_id = @tenant_id AND m.user_id = @user_id`
+
+const standingSQL = `SELECT s.id IS NOT NULL AS running,` + standingOf
 
 // Admit says whether the actor may still act: in its tenant, where it names one, with
 // the faults of member.Admit, and by its session, where it names one, which has not

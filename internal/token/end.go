@@ -21,7 +21,8 @@ UPDATE auth.sessions s SET ended_at = now(), end_reason = @reason FROM running W
 
 // ending is what ends together.
 type ending struct {
-	holds []string // statements that lock what has to stay as it is meanwhile
+	holds []string     // statements that lock what has to stay as it is meanwhile
+	still func() error // asked once it is locked; nil: nothing
 	end   string
 	args  pgx.NamedArgs
 }
@@ -32,6 +33,11 @@ func finish(ctx context.Context, tx pgx.Tx, e ending) (ended int64, err error) {
 			return 0, fmt.Errorf("lock whose sessions end: %w", err)
 		}
 	}
+	if e.still != nil {
+		if err := e.still(); err != nil {
+			return 0, err
+		}
+	}
 	tag, err := tx.Exec(ctx, e.end, e.args)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
@@ -39,8 +45,8 @@ func finish(ctx context.Context, tx pgx.Tx, e ending) (ended int64, err error) {
 	return tag.RowsAffected(), nil
 }
 
-// Whoever chooses another tenant shares the user's row: a session that is being opened
-// from one that ends here is waited for and ends too, or is refused.
+// Whoever chooses another tenant holds the user's row as well: a session that is being
+// opened from one that ends here is waited for and ends too, or is refused.
 const holdUserSQL = `SELECT FROM auth.users WHERE id = @user_id FOR NO KEY UPDATE`
 
 // Removing a member deletes the sessions in an order of its own, so it is kept waiting.
@@ -78,6 +84,8 @@ WHERE id = @session_id AND (@user_id::uuid IS NULL OR user_id = @user_id)`
 func SignOut(ctx context.Context, db pg.DB, actor session.Session, in SigningOut) (ended int64, err error) {
 	user := actor.User
 	switch {
+	case actor.Impersonator != "" && (in.Everywhere || !in.Session.IsZero() && in.Session != actor.ID):
+		return 0, fault.New(fault.Forbidden, "whoever acts in a user's place signs out of that visit alone")
 	case actor.IsOperator():
 		user = in.User
 		if in.Everywhere && user.IsZero() {
@@ -116,7 +124,7 @@ func everywhere(ctx context.Context, tx pgx.Tx, actor session.Session, user id.U
 		}
 	}
 	return finish(ctx, tx, ending{
-		[]string{holdUserSQL, holdMembershipsAllTenantsSQL}, endUserAllTenantsSQL, pgx.NamedArgs{"user_id": user, "reason": reasonOf(actor)},
+		holds: []string{holdUserSQL, holdMembershipsAllTenantsSQL}, end: endUserAllTenantsSQL, args: pgx.NamedArgs{"user_id": user, "reason": reasonOf(actor)},
 	})
 }
 
@@ -142,7 +150,7 @@ func signOutOne(ctx context.Context, tx pgx.Tx, out outOf, entry *audit.Entry) (
 		return 0, err
 	}
 	entry.Tenant, entry.Target = found.Tenant, "session:"+one.String()
-	return finish(ctx, tx, ending{[]string{holdUserSQL, holdMembershipsAllTenantsSQL}, endFamilyAllTenantsSQL, pgx.NamedArgs{
+	return finish(ctx, tx, ending{holds: []string{holdUserSQL, holdMembershipsAllTenantsSQL}, end: endFamilyAllTenantsSQL, args: pgx.NamedArgs{
 		"family_id": found.Family, "user_id": found.User, "reason": reasonOf(out.actor),
 	}})
 }
@@ -175,7 +183,7 @@ WITH running AS (SELECT id FROM auth.sessions
 // the tenant's status.
 func EndSessions(ctx context.Context, db pg.DB, actor session.Session, until time.Time, reason string) error {
 	return pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		ended, err := finish(ctx, tx, ending{[]string{holdTenantSQL}, endTenantSQL, pgx.NamedArgs{"tenant_id": actor.Tenant, "until": until, "reason": reason}})
+		ended, err := finish(ctx, tx, ending{holds: []string{holdTenantSQL}, end: endTenantSQL, args: pgx.NamedArgs{"tenant_id": actor.Tenant, "until": until, "reason": reason}})
 		if err != nil {
 			return err
 		}

@@ -67,6 +67,27 @@ func TestSignOutOfAnotherOfOnesSessions(t *testing.T) {
 	}
 }
 
+func TestWhoeverActsInAUsersPlaceSignsOutOfTheVisitAlone(t *testing.T) {
+	r := newRolledBack(t)
+	theirs := signIn(t, r.tx, r.minter, r.team.Member, r.team.ID)
+	visit, err := r.minter.Impersonate(t.Context(), r.tx, pgtest.Operator, token.Impersonation{
+		Holder: token.Holder{User: r.team.Member, Tenant: r.team.ID}, Reason: "Ticket 7",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inPlace := as(visit)
+	inPlace.Impersonator = "operator"
+	for what, in := range map[string]token.SigningOut{"everywhere": {Everywhere: true}, "another session": {Session: theirs.Session}} {
+		_, err := token.SignOut(t.Context(), r.tx, inPlace, in)
+		refused(t, what, err, fault.Forbidden)
+	}
+	signOut(t, r.tx, inPlace, token.SigningOut{Session: visit.Session}, 1)
+	if !running(t, r.tx, theirs.Session) {
+		t.Error("the user was signed out")
+	}
+}
+
 func TestSignOutEverywhereEndsAllOfTheUserAlone(t *testing.T) {
 	r := newRolledBack(t)
 	key := newKey(t, r)
@@ -141,10 +162,10 @@ func TestRevokeStaysInsideTheTenant(t *testing.T) {
 	refused(t, "a session of another tenant", err, fault.NotFound)
 	_, err = revoke(token.Revoking{User: other.Owner})
 	refused(t, "a user of another tenant", err, fault.NotFound)
-	if ended, err := revoke(token.Revoking{Session: first.Session}); ended != 2 || err != nil {
+	if ended, err := revoke(token.Revoking{Session: first.Session}); ended != 1 || err != nil {
 		t.Errorf("ended %d, %v", ended, err)
 	}
-	if running(t, r.tx, first.Session) || running(t, r.tx, back.Session) || !running(t, r.tx, elsewhere.Session) || !running(t, r.tx, apart.Session) {
+	if back.Session != first.Session || running(t, r.tx, first.Session) || !running(t, r.tx, elsewhere.Session) || !running(t, r.tx, apart.Session) {
 		t.Error("not just the family in the tenant ended")
 	}
 	if ended, err := revoke(token.Revoking{User: r.team.Member}); ended != 1 || err != nil || running(t, r.tx, apart.Session) {
@@ -181,6 +202,22 @@ func TestWhoMayRevoke(t *testing.T) {
 	}
 	if err := revoke(pgtest.Operator, token.Revoking{User: r.team.Guest}); err != nil {
 		t.Errorf("the operator: %v", err)
+	}
+}
+
+func TestRevokeLeavesAPIKeysAlone(t *testing.T) {
+	r := newRolledBack(t)
+	key := newKey(t, r)
+	for _, actor := range []session.Session{r.team.As(member.Owner), r.team.As(member.Admin), pgtest.Operator} {
+		actor.Tenant = r.team.ID
+		_, err := token.Revoke(t.Context(), r.tx, actor, token.Revoking{Session: key.Session})
+		refused(t, "its session", err, fault.Forbidden)
+		if ended, err := token.Revoke(t.Context(), r.tx, actor, token.Revoking{User: key.User}); ended != 0 || err != nil {
+			t.Errorf("all of its user: %d, %v", ended, err)
+		}
+	}
+	if !running(t, r.tx, key.Session) {
+		t.Error("it ended")
 	}
 }
 

@@ -51,18 +51,26 @@ type opening struct {
 	until  *time.Time    // instead of lasts, where not nil
 }
 
-// A session is a part of its membership, so the member is locked first: whoever removes
+// Every row that is written for a user holds the user's, and who deletes a user has that
+// row first: so it is the first here too.
+const keepUserSQL = `SELECT FROM auth.users WHERE id = @user_id FOR KEY SHARE`
+
+// A session is a part of its membership, so the member is locked next: whoever removes
 // a member holds that row and then asks for the tenant's.
 const holdMemberSQL = `
 SELECT FROM tenants.tenant_members WHERE tenant_id = @tenant_id AND user_id = @user_id FOR KEY SHARE`
 
-// belongs reads the role of the user in the tenant, which is in service, and holds both
-// for the transaction. The fault is that of member.OfUser.
+// belongs reads the role of the user in the tenant, which is in service, and holds the
+// three for the transaction, in the order of all locks. The fault is that of member.OfUser.
 func belongs(ctx context.Context, tx pgx.Tx, tenant id.Tenant, user id.User) (session.Role, error) {
+	args := pgx.NamedArgs{"tenant_id": tenant, "user_id": user}
+	if _, err := tx.Exec(ctx, keepUserSQL, args); err != nil {
+		return "", fmt.Errorf("lock user %s: %w", user, err)
+	}
 	if tenant.IsZero() {
 		return session.User, nil
 	}
-	if _, err := tx.Exec(ctx, holdMemberSQL, pgx.NamedArgs{"tenant_id": tenant, "user_id": user}); err != nil {
+	if _, err := tx.Exec(ctx, holdMemberSQL, args); err != nil {
 		return "", fmt.Errorf("lock the membership of user %s: %w", user, err)
 	}
 	membership, err := member.OfUser(ctx, tx, tenant, user)

@@ -3,7 +3,6 @@ package token
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -13,21 +12,20 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/nself/tenancy/internal/audit"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/secret"
 	"github.com/nself/tenancy/internal/session"
 )
 
 // refreshPrefix tells a refresh token to whoever finds one (scanners for secrets).
 const refreshPrefix = "nsr_"
 
-// grace is how long after it was spent a refresh token still gets its successor: for two
-// tabs at once, and for an answer that was lost. Later it is a theft.
+// grace is how long after it was spent a refresh token still gets its successor though
+// that one was spent too: for tabs that refresh at once. Later it is a theft. While the
+// successor is unspent its answer may have been lost, and there is no such end.
 const grace = 10 * time.Second
-
-func spell(secret []byte) string { return refreshPrefix + base64.RawURLEncoding.EncodeToString(secret) }
 
 // spelled reports whether the text could be a refresh token at all.
 func spelled(text string) bool {
@@ -39,21 +37,16 @@ func spelled(text string) bool {
 func (m *Minter) next(parent string) string {
 	mac := hmac.New(sha256.New, m.successor)
 	mac.Write([]byte(parent))
-	return spell(mac.Sum(nil))
-}
-
-func hashed(secret string) []byte {
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
+	return refreshPrefix + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 const insertRefreshSQL = `
 INSERT INTO auth.refresh_tokens (token_hash, tenant_id, session_id, user_id, expires_at)
 VALUES (@hash, @tenant_id, @session_id, @user_id, least(now() + make_interval(secs => @lasts), @until))`
 
-func (m *Minter) keepRefresh(ctx context.Context, tx pgx.Tx, s opened, secret string) error {
+func (m *Minter) keepRefresh(ctx context.Context, tx pgx.Tx, s opened, plain string) error {
 	_, err := tx.Exec(ctx, insertRefreshSQL, pgx.NamedArgs{
-		"hash": hashed(secret), "tenant_id": s.Tenant, "session_id": s.ID, "user_id": s.User,
+		"hash": secret.Hash(plain), "tenant_id": s.Tenant, "session_id": s.ID, "user_id": s.User,
 		"lasts": m.config.RefreshTTL.Seconds(), "until": s.ExpiresAt,
 	})
 	if err != nil {
@@ -63,10 +56,8 @@ func (m *Minter) keepRefresh(ctx context.Context, tx pgx.Tx, s opened, secret st
 }
 
 func (m *Minter) firstRefresh(ctx context.Context, tx pgx.Tx, s opened) (string, error) {
-	var random [sha256.Size]byte
-	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
-	secret := spell(random[:])
-	return secret, m.keepRefresh(ctx, tx, s, secret)
+	plain := refreshPrefix + secret.New()
+	return plain, m.keepRefresh(ctx, tx, s, plain)
 }
 
 // Refreshing is a refresh token that was shown.
@@ -81,14 +72,15 @@ func notGood() error {
 	return fault.New(fault.InvalidGrant, "the refresh token is not good, or no longer; sign in again")
 }
 
-// errReused says that a token was shown again after its grace.
+// errReused says that a token was shown again after its grace, and its successor was used.
 type errReused struct{ owned }
 
 func (errReused) Error() string { return "a spent refresh token was shown again" }
 
 // Refresh spends a refresh token for an access token in the member's present role and
-// the next refresh token. Whoever shows one token within ten seconds gets the same
-// successor; one that is shown later ends its family, on record. Every refusal is the
+// the next refresh token. Whoever shows one token again gets the same successor: within
+// ten seconds, and whenever it comes as long as that successor is unspent and in its
+// time. One that is shown later ends its family, on record. Every refusal is the
 // same InvalidGrant, for an unknown token as for a tenant out of service. At the host of
 // another tenant than the session's it is refused unspent. It takes transactions of its
 // own: db is a pool, or the end of a family is lost with the caller's.
@@ -104,7 +96,7 @@ func (m *Minter) Refresh(ctx context.Context, db pg.DB, in Refreshing) (Token, e
 	var reused errReused
 	switch {
 	case errors.As(err, &reused):
-		if err := reused.endFamily(ctx, db, in.RequestID); err != nil {
+		if err := reused.reused(ctx, db, in.RequestID); err != nil {
 			return Token{}, err
 		}
 		return Token{}, notGood()
@@ -124,17 +116,27 @@ type owned struct {
 const ownerAllTenantsSQL = `
 SELECT tenant_id, session_id, user_id FROM auth.refresh_tokens WHERE token_hash = @hash`
 
-// refresh finds the owner without a lock and then locks in the order of all: the tenant,
-// the session. All refreshes of a session go one after the other, so the token needs no
-// lock of its own.
-func (m *Minter) refresh(ctx context.Context, tx pgx.Tx, in Refreshing) (Token, error) {
-	args := pgx.NamedArgs{"hash": hashed(in.Token)}
-	of, err := pg.One[owned](ctx, tx, ownerAllTenantsSQL, args)
-	if err != nil {
-		return Token{}, fmt.Errorf("find a refresh token: %w", err)
+// owner finds whose the token is. Shown at another tenant's host it is nobody's.
+func (in Refreshing) owner(ctx context.Context, tx pgx.Tx) (owned, error) {
+	of, err := pg.One[owned](ctx, tx, ownerAllTenantsSQL, pgx.NamedArgs{"hash": secret.Hash(in.Token)})
+	switch {
+	case pg.NoRow(err):
+		return owned{}, notGood()
+	case err != nil:
+		return owned{}, fmt.Errorf("find a refresh token: %w", err)
+	case !in.Host.IsZero() && !of.Tenant.IsZero() && of.Tenant != in.Host:
+		return owned{}, notGood()
 	}
-	if !in.Host.IsZero() && !of.Tenant.IsZero() && of.Tenant != in.Host {
-		return Token{}, notGood()
+	return of, nil
+}
+
+// refresh finds the owner without a lock and then locks in the order of all: the user, the
+// member, the tenant, the session. All refreshes of a session go one after the other, so
+// the token needs no lock of its own.
+func (m *Minter) refresh(ctx context.Context, tx pgx.Tx, in Refreshing) (Token, error) {
+	of, err := in.owner(ctx, tx)
+	if err != nil {
+		return Token{}, err
 	}
 	role, err := belongs(ctx, tx, of.Tenant, of.User)
 	if err != nil {
@@ -145,7 +147,9 @@ func (m *Minter) refresh(ctx context.Context, tx pgx.Tx, in Refreshing) (Token, 
 		return Token{}, err
 	}
 	successor := m.next(in.Token)
-	fresh, err := spend(ctx, tx, of, args)
+	fresh, err := spend(ctx, tx, of, pgx.NamedArgs{
+		"hash": secret.Hash(in.Token), "next": secret.Hash(successor), "grace": grace.Seconds(),
+	})
 	if err != nil {
 		return Token{}, err
 	}
@@ -184,53 +188,27 @@ const spendAllTenantsSQL = `
 UPDATE auth.refresh_tokens r SET spent_at = coalesce(r.spent_at, now())
 FROM auth.refresh_tokens was
 WHERE was.token_hash = @hash AND r.token_hash = was.token_hash
-RETURNING was.spent_at IS NULL AS fresh, was.spent_at > now() - make_interval(secs => @grace) AS in_grace, was.expires_at > now() AS in_time`
+RETURNING was.spent_at IS NULL AS fresh, was.spent_at > now() - make_interval(secs => @grace) AS in_grace, was.expires_at > now() AS in_time,
+	EXISTS (SELECT FROM auth.refresh_tokens n WHERE n.token_hash = @next AND n.spent_at IS NULL AND n.expires_at > now()) AS awaited`
 
 type spending struct {
 	Fresh   bool  `db:"fresh"`
 	InGrace *bool `db:"in_grace"`
 	InTime  bool  `db:"in_time"`
+	Awaited bool  `db:"awaited"` // its successor was made, and not used
 }
 
 // spend marks the token spent and reports whether it was not before. A spent one is good
-// within its grace, and a reuse after it.
+// within its grace and while its successor is unused, and a reuse after both.
 func spend(ctx context.Context, tx pgx.Tx, of owned, args pgx.NamedArgs) (fresh bool, err error) {
-	args["grace"] = grace.Seconds()
 	was, err := pg.One[spending](ctx, tx, spendAllTenantsSQL, args)
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("spend a refresh token of session %s: %w", of.Session, err)
 	case was.Fresh && !was.InTime:
 		return false, notGood()
-	case !was.Fresh && !*was.InGrace:
+	case !was.Fresh && !*was.InGrace && !was.Awaited:
 		return false, errReused{of}
 	}
 	return was.Fresh, nil
-}
-
-const familyAllTenantsSQL = `SELECT family_id FROM auth.sessions WHERE id = @session_id`
-
-// endFamily is in a transaction of its own: the one that met the token was refused, and
-// holds locks in another order than an end takes them.
-func (of owned) endFamily(ctx context.Context, db pg.DB, requestID string) error {
-	return pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		family, err := pg.Scalar[id.Session](ctx, tx, familyAllTenantsSQL, pgx.NamedArgs{"session_id": of.Session})
-		if pg.NoRow(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read the family of session %s: %w", of.Session, err)
-		}
-		ended, err := finish(ctx, tx, ending{[]string{holdUserSQL, holdMembershipsAllTenantsSQL}, endFamilyAllTenantsSQL, pgx.NamedArgs{
-			"family_id": family, "user_id": of.User, "reason": "a spent refresh token was shown again",
-		}})
-		if err != nil || ended == 0 {
-			return err
-		}
-		actor := session.Session{Role: session.Server, RequestID: requestID}
-		return audit.Append(ctx, tx, actor, audit.Entry{
-			Tenant: of.Tenant, Action: "refresh_token_reused", Target: "session:" + of.Session.String(),
-			After: map[string]any{"user_id": of.User, "family_id": family, "ended": ended},
-		})
-	})
 }

@@ -217,6 +217,7 @@ func TestReuseAfterTheGraceEndsTheFamilyOnRecord(t *testing.T) {
 	if again := refresh(t, h.db, h.minter, first.Refresh); again.Refresh != second.Refresh {
 		t.Error("within the grace: another successor")
 	}
+	third := refresh(t, h.db, h.minter, second.Refresh)
 	execute(t, h.db, `UPDATE auth.refresh_tokens SET spent_at = spent_at - interval '2 seconds' WHERE spent_at IS NOT NULL`)
 	var wait sync.WaitGroup
 	for range 4 {
@@ -233,7 +234,7 @@ func TestReuseAfterTheGraceEndsTheFamilyOnRecord(t *testing.T) {
 	if !running(t, h.db, apart.Session) {
 		t.Error("another sign-in of the same user was ended")
 	}
-	noGrant(t, "the thief's own", h.db, h.minter, token.Refreshing{Token: second.Refresh})
+	noGrant(t, "the thief's own", h.db, h.minter, token.Refreshing{Token: third.Refresh})
 	noGrant(t, "the other tenant's", h.db, h.minter, token.Refreshing{Token: chosen.Refresh})
 	if diff := cmp.Diff([]string{h.team.ID.String() + " session:" + first.Session.String()}, audited(t, h.db, "refresh_token_reused")); diff != "" {
 		t.Error(diff)
@@ -247,7 +248,7 @@ func TestReuseAfterTheGraceEndsTheFamilyOnRecord(t *testing.T) {
 func TestReuseOfATokenPastItsTimeEndsTheFamilyToo(t *testing.T) {
 	h := newHouse(t)
 	first := signIn(t, h.db, h.minter, h.team.Member, id.Tenant{})
-	refresh(t, h.db, h.minter, first.Refresh)
+	refresh(t, h.db, h.minter, refresh(t, h.db, h.minter, first.Refresh).Refresh)
 	execute(t, h.db, `UPDATE auth.refresh_tokens SET spent_at = now() - interval '1 day', expires_at = now() - interval '1 hour' WHERE spent_at IS NOT NULL`)
 	noGrant(t, "spent and past its time", h.db, h.minter, token.Refreshing{Token: first.Refresh})
 	if running(t, h.db, first.Session) {

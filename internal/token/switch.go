@@ -24,18 +24,17 @@ type origin struct {
 	Refreshes bool       `db:"refreshes"`
 }
 
-// An end of the family waits for the session that is opened here, or is seen here.
-const shareUserSQL = `SELECT FROM auth.users WHERE id = @user_id FOR SHARE`
-
 const originAllTenantsSQL = `
 SELECT s.family_id, s.method, s.user_agent, s.expires_at, s.ended_at IS NULL AND s.expires_at > now() AS running,
 	EXISTS (SELECT FROM auth.refresh_tokens r
-		WHERE r.user_id = s.user_id AND r.session_id = s.id AND r.spent_at IS NULL AND r.expires_at > now()) AS refreshes
+		WHERE r.session_id = s.id AND r.spent_at IS NULL AND r.expires_at > now()) AS refreshes
 FROM auth.sessions s WHERE s.id = @session_id AND s.user_id = @user_id`
 
 // Switch opens a session of the actor in another tenant, in the family of the session
-// the actor is in and with no later end. It has a refresh token where that one has. An
-// actor without a session, whose token is older than sessions are, gets an access token
+// the actor is in and with no later end; where the family has such a one already it is
+// renewed. It has a refresh token where the session the actor is in has one: a first one,
+// in the place of the one it had and nobody used, so that a client that goes to and fro
+// leaves no heap of them. An actor without a session, whose token is older than sessions are, gets an access token
 // alone. A user who is no member is NotFound, an ended session SessionEnded; an API key
 // and an impersonation stay where they are.
 func (m *Minter) Switch(ctx context.Context, db pg.DB, actor session.Session, tenant id.Tenant) (Token, error) {
@@ -44,7 +43,9 @@ func (m *Minter) Switch(ctx context.Context, db pg.DB, actor session.Session, te
 	}
 	var minted Token
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, shareUserSQL, pgx.NamedArgs{"user_id": actor.User}); err != nil {
+		// An end of the family waits for the session that is opened here, or is seen here;
+		// so does another switch, which then finds it.
+		if _, err := tx.Exec(ctx, holdUserSQL, pgx.NamedArgs{"user_id": actor.User}); err != nil {
 			return fmt.Errorf("lock user %s: %w", actor.User, err)
 		}
 		role, err := belongs(ctx, tx, tenant, actor.User)
@@ -55,7 +56,7 @@ func (m *Minter) Switch(ctx context.Context, db pg.DB, actor session.Session, te
 		if err != nil {
 			return err
 		}
-		s, err := start(ctx, tx, opening{
+		s, err := enter(ctx, tx, opening{
 			user: actor.User, tenant: tenant, method: from.Method, family: from.Family, agent: from.Agent, until: &from.ExpiresAt,
 		}, role)
 		if err != nil {
@@ -65,7 +66,7 @@ func (m *Minter) Switch(ctx context.Context, db pg.DB, actor session.Session, te
 			return err
 		}
 		if from.Refreshes {
-			if minted.Refresh, err = m.firstRefresh(ctx, tx, s); err != nil {
+			if minted.Refresh, err = m.replaceRefresh(ctx, tx, s); err != nil {
 				return err
 			}
 		}
@@ -88,6 +89,46 @@ func (m *Minter) origin(ctx context.Context, tx pgx.Tx, actor session.Session) (
 		return origin{}, sessionEnded()
 	}
 	return from, mayMove(from.Method, actor)
+}
+
+const enterAgainSQL = `
+UPDATE auth.sessions SET role = @role, refreshed_at = now()
+WHERE ended_at IS NULL AND id = (
+	SELECT id FROM auth.sessions
+	WHERE family_id = @family_id AND user_id = @user_id AND tenant_id IS NOT DISTINCT FROM @tenant_id AND method = @method
+		AND ended_at IS NULL AND expires_at > now() AND expires_at <= @until
+	ORDER BY created_at DESC, id LIMIT 1)
+RETURNING id, expires_at`
+
+type entered struct {
+	ID        id.Session `db:"id"`
+	ExpiresAt time.Time  `db:"expires_at"`
+}
+
+// enter is the running session that the family has of such a kind already, or a new one.
+func enter(ctx context.Context, tx pgx.Tx, o opening, role session.Role) (opened, error) {
+	at, err := pg.One[entered](ctx, tx, enterAgainSQL, pgx.NamedArgs{
+		"family_id": o.family, "user_id": o.user, "tenant_id": o.tenant, "method": string(o.method), "role": string(role), "until": o.until,
+	})
+	switch {
+	case pg.NoRow(err):
+		return start(ctx, tx, o, role)
+	case err != nil:
+		return opened{}, fmt.Errorf("enter a session of family %s again: %w", o.family, err)
+	}
+	return opened{ID: at.ID, Family: o.family, Tenant: o.tenant, User: o.user, Role: role, Method: o.method, ExpiresAt: at.ExpiresAt}, nil
+}
+
+const dropUnspentSQL = `
+DELETE FROM auth.refresh_tokens
+WHERE session_id = @session_id AND tenant_id IS NOT DISTINCT FROM @tenant_id AND spent_at IS NULL`
+
+// replaceRefresh gives the session a first refresh token in the place of the unspent one.
+func (m *Minter) replaceRefresh(ctx context.Context, tx pgx.Tx, s opened) (string, error) {
+	if _, err := tx.Exec(ctx, dropUnspentSQL, pgx.NamedArgs{"session_id": s.ID, "tenant_id": s.Tenant}); err != nil {
+		return "", fmt.Errorf("take back the refresh token of session %s: %w", s.ID, err)
+	}
+	return m.firstRefresh(ctx, tx, s)
 }
 
 func mayMove(method Method, actor session.Session) error {

@@ -60,6 +60,71 @@ func TestSwitchGivesARefreshTokenOnlyWhereThereWasOne(t *testing.T) {
 	}
 }
 
+// A client that goes to and fro leaves one session in each tenant, and in each what it
+// may refresh with.
+func TestGoingToAndFroLeavesNoHeap(t *testing.T) {
+	r := newRolledBack(t)
+	other := join(t, r.tx, r.team.Member)
+	first := signIn(t, r.tx, r.minter, r.team.Member, r.team.ID)
+	at, before := first, map[string]token.Token{}
+	for i := range 200 {
+		to := []pgtest.Team{other, r.team}[i%2]
+		got, err := r.minter.Switch(t.Context(), r.tx, as(at), to.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if was, again := before[to.Slug]; again && (got.Session != was.Session || got.Refresh == was.Refresh || got.Role != was.Role) {
+			t.Fatalf("%+v, then %+v", was, got)
+		}
+		at, before[to.Slug] = got, got
+	}
+	if at.Session != first.Session {
+		t.Error("back in the first tenant, in another session than the first")
+	}
+	got := read[string](t, r.tx, `SELECT concat_ws(' ', (SELECT count(*) FROM auth.sessions), (SELECT count(*) FROM auth.refresh_tokens))`)
+	if got != "2 2" {
+		t.Errorf("sessions and refresh tokens: %s", got)
+	}
+	noGrant(t, "one that another came in the place of", r.tx, r.minter, token.Refreshing{Token: first.Refresh})
+	if !running(t, r.tx, first.Session) {
+		t.Error("which is taken for a theft")
+	}
+	for _, one := range before {
+		refresh(t, r.tx, r.minter, one.Refresh)
+	}
+}
+
+func TestSwitchEntersNoSessionThatGoesFurther(t *testing.T) {
+	r := newRolledBack(t)
+	other := join(t, r.tx, r.team.Member)
+	first := signIn(t, r.tx, r.minter, r.team.Member, r.team.ID)
+	choose := func() token.Token {
+		t.Helper()
+		got, err := r.minter.Switch(t.Context(), r.tx, as(first), other.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	chosen := choose()
+	for what, sql := range map[string]string{
+		"lasts longer":         `UPDATE auth.sessions SET expires_at = expires_at + interval '1 day' WHERE id = $1`,
+		"has ended":            `UPDATE auth.sessions SET ended_at = now(), end_reason = 'test' WHERE id = $1`,
+		"is of another family": `UPDATE auth.sessions SET family_id = id WHERE id = $1`,
+		"is of another kind":   `UPDATE auth.sessions SET method = 'exchange' WHERE id = $1`,
+		"is of another's":      `UPDATE auth.sessions SET user_id = (SELECT owner_user_id FROM tenants.tenants WHERE id = tenant_id) WHERE id = $1`,
+		"is past its time":     `UPDATE auth.sessions SET expires_at = now() WHERE id = $1`,
+	} {
+		execute(t, r.tx, sql, chosen.Session)
+		if got := choose(); got.Session == chosen.Session || got.Refresh == "" {
+			t.Errorf("a session that %s is entered", what)
+		} else {
+			execute(t, r.tx, `UPDATE auth.sessions SET ended_at = now(), end_reason = 'test' WHERE id = $1 AND ended_at IS NULL`, chosen.Session)
+			chosen = got
+		}
+	}
+}
+
 func TestSwitchIsRefused(t *testing.T) {
 	r := newRolledBack(t)
 	other := join(t, r.tx, r.team.Member)

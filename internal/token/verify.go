@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/listen"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -24,7 +26,7 @@ const defaultSize = 10_000
 // Changes hands on what the database notifies on the channel nself_access.
 type Changes interface {
 	// Live reports whether all that was committed until less than a second ago has been
-	// handed on. Where it was not live, "*" is handed on before it is again.
+	// handed on. Where it was not live, listen.Everything is handed on before it is again.
 	Live() bool
 	// Subscribe adds who is handed every payload.
 	Subscribe(func(payload string))
@@ -75,7 +77,7 @@ func NewVerifier(config VerifierConfig) *Verifier {
 }
 
 func (v *Verifier) handOn(payload string) {
-	if payload == ofKeys || payload == "*" {
+	if payload == ofKeys || payload == listen.Everything {
 		v.keys.turn.Add(1)
 	}
 	v.cache.handOn(payload)
@@ -178,18 +180,13 @@ type keyAndStanding struct {
 	Ends   *time.Time `db:"ends"` // of the key
 	Keyed  bool       `db:"keyed"`
 	Method *Method    `db:"method"`
+	Tenant id.Tenant  `db:"tenant_id"` // of the session
 	Stands bool       `db:"stands"`
 }
 
 const verifySQL = `
-SELECT k.kid IS NOT NULL AS keyed, k.retired_at AS ends, s.method,
-	s.id IS NOT NULL AND (@tenant_id::uuid IS NULL OR coalesce(t.status = 'active' AND 'tenant_' || m.role = @role, false)) AS stands
-FROM (SELECT) AS one
-	LEFT JOIN auth.signing_keys k ON k.kid = @kid AND (k.retired_at IS NULL OR k.retired_at > now())
-	LEFT JOIN auth.sessions s ON s.id = @session_id AND s.user_id = @user_id AND s.ended_at IS NULL AND s.expires_at > now()
-		AND s.tenant_id IS NOT DISTINCT FROM @tenant_id
-	LEFT JOIN tenants.tenants t ON t.id = @tenant_id
-	LEFT JOIN tenants.tenant_members m ON m.tenant_id = @tenant_id AND m.user_id = @user_id`
+SELECT k.kid IS NOT NULL AS keyed, k.retired_at AS ends, s.method, s.tenant_id,` + standingOf + `
+	LEFT JOIN auth.signing_keys k ON k.kid = @kid AND (k.retired_at IS NULL OR k.retired_at > now())`
 
 // standing asks the database for everything that changes: the key, the session, the
 // membership, the tenant.
@@ -208,7 +205,7 @@ func (v *Verifier) standing(ctx context.Context, caller Caller, kid string) (che
 			return checked{}, err
 		}
 	}
-	if at.Method == nil {
+	if at.Method == nil || at.Tenant != caller.Tenant {
 		return checked{}, sessionEnded()
 	}
 	caller.Method = *at.Method
