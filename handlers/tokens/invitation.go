@@ -54,8 +54,8 @@ func (d *door) asVisitor(v *visit, serve func(*visit, session.Session) error) er
 	return serve(v, actor)
 }
 
-// offer is an invitation as its owner sees it.
-type offer struct {
+// invitation is one as whom it is for sees it.
+type invitation struct {
 	TenantID id.Tenant   `json:"tenant_id"`
 	Slug     string      `json:"slug"`
 	Name     string      `json:"name"`
@@ -67,8 +67,8 @@ var errOnlyLooked = errors.New("only looked")
 
 // look is what accepting would come to, without accepting: the rules, and the refusals,
 // are those of accepting itself.
-func (d *door) look(ctx context.Context, v *visit, actor session.Session) (offer, error) {
-	var seen offer
+func (d *door) look(ctx context.Context, v *visit, actor session.Session) (invitation, error) {
+	var seen invitation
 	err := pg.InTx(ctx, d.DB, func(tx pgx.Tx) (err error) {
 		if seen, err = d.take(ctx, tx, v, actor); err != nil {
 			return err
@@ -82,16 +82,16 @@ func (d *door) look(ctx context.Context, v *visit, actor session.Session) (offer
 }
 
 // take accepts the invitation. At a tenant's host only that tenant's are accepted.
-func (d *door) take(ctx context.Context, tx pgx.Tx, v *visit, actor session.Session) (offer, error) {
+func (d *door) take(ctx context.Context, tx pgx.Tx, v *visit, actor session.Session) (invitation, error) {
 	joined, err := member.Accept(ctx, tx, actor, v.in["token"])
 	if err != nil {
-		return offer{}, err
+		return invitation{}, err
 	}
 	if d.foreign(v, joined.TenantID) {
-		return offer{}, elsewhere()
+		return invitation{}, elsewhere()
 	}
 	t, err := tenant.Get(ctx, tx, joined.TenantID)
-	return offer{TenantID: t.ID, Slug: t.Slug, Name: t.Name, Role: joined.Role}, err
+	return invitation{TenantID: t.ID, Slug: t.Slug, Name: t.Name, Role: joined.Role}, err
 }
 
 // showInvitation serves GET /auth/invitation, which a mail leads to. Nobody learns whose
@@ -159,7 +159,7 @@ func (d *door) acceptInvitation(v *visit) error {
 }
 
 func (d *door) join(v *visit, actor session.Session) error {
-	var taken offer
+	var taken invitation
 	var minted token.Token
 	err := pg.InTx(v.r.Context(), d.DB, func(tx pgx.Tx) (err error) {
 		if taken, err = d.take(v.r.Context(), tx, v, actor); err != nil {

@@ -60,7 +60,7 @@ func Create(ctx context.Context, tx pgx.Tx, actor session.Session, minter *token
 	}
 	made, err := pg.One[Key](ctx, tx, insertSQL, args)
 	if err != nil {
-		return Key{}, fmt.Errorf("store API key %q: %w", in.Name, createFault(err))
+		return Key{}, fmt.Errorf("store API key %q: %w", in.Name, err)
 	}
 	made.Plain = plain
 	err = minter.OpenForKey(ctx, tx, actor, token.KeySession{
@@ -83,13 +83,6 @@ func identify(ctx context.Context, tx pgx.Tx, actor session.Session, args pgx.Na
 		return fmt.Errorf("make the identity of API key %q: %w", args["name"], err)
 	}
 	return member.AddService(ctx, tx, actor, args["user_id"].(id.User), member.Role(args["role"].(string)))
-}
-
-func createFault(err error) error {
-	if pg.Constraint(err) == "api_keys_created_by_fkey" {
-		return fault.New(fault.InvalidSession, "x-hasura-user-id names no user of this installation").Because(err)
-	}
-	return err
 }
 
 func entry(action string, k Key) audit.Entry {

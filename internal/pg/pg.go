@@ -76,6 +76,22 @@ func AsServer(ctx context.Context, tx pgx.Tx, work func() error) error {
 	return worked
 }
 
+// Batch is how many rows a statement for InBatches deletes at most, as @batch: few enough
+// that nobody waits for it.
+const Batch = 1000
+
+// InBatches runs a statement that deletes @batch rows until it finds no more, and counts
+// them, also where it fails halfway. db is a pool, so that each batch commits by itself.
+func InBatches(ctx context.Context, db DB, deleteSQL string) (int64, error) {
+	for all := int64(0); ; {
+		tag, err := db.Exec(ctx, deleteSQL, pgx.NamedArgs{"batch": Batch})
+		all += tag.RowsAffected()
+		if err != nil || tag.RowsAffected() == 0 {
+			return all, err
+		}
+	}
+}
+
 // One runs a statement that returns exactly one row and reads it into a T by column
 // name (db tags). No row is pgx.ErrNoRows.
 func One[T any](ctx context.Context, db DB, sql string, args pgx.NamedArgs) (T, error) {

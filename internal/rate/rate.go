@@ -77,21 +77,13 @@ func (w Window) look(ctx context.Context, db pg.DB, sql, key string) error {
 const pruneSQL = `
 DELETE FROM auth.rate_limits WHERE (key, window_start) IN (
 	SELECT key, window_start FROM auth.rate_limits WHERE window_start < now() - interval '1 hour'
-	LIMIT 1000 FOR UPDATE SKIP LOCKED)`
+	LIMIT @batch FOR UPDATE SKIP LOCKED)`
 
-// Prune deletes the counts of windows that began more than an hour ago, batch by batch. db
-// is a pool, so that each batch commits by itself. It returns how many rows went, also
-// where it failed halfway.
+// Prune deletes the counts of windows that began more than an hour ago. db is a pool.
 func Prune(ctx context.Context, db pg.DB) (int64, error) {
-	var all int64
-	for {
-		batch, err := db.Exec(ctx, pruneSQL)
-		if err != nil {
-			return all, fmt.Errorf("prune the rate limits: %w", err)
-		}
-		if batch.RowsAffected() == 0 {
-			return all, nil
-		}
-		all += batch.RowsAffected()
+	pruned, err := pg.InBatches(ctx, db, pruneSQL)
+	if err != nil {
+		return pruned, fmt.Errorf("prune the rate limits: %w", err)
 	}
+	return pruned, nil
 }

@@ -34,8 +34,8 @@ FROM auth.sessions s WHERE s.id = @session_id AND s.user_id = @user_id`
 // the actor is in and with no later end; where the family has such a one already it is
 // renewed. It has a refresh token where the session the actor is in has one: a first one,
 // in the place of the one it had and nobody used, so that a client that goes to and fro
-// leaves no heap of them. An actor without a session, whose token is older than sessions are, gets an access token
-// alone. A user who is no member is NotFound, an ended session SessionEnded; an API key
+// leaves no heap of them. An actor that names no session (somebody with the admin secret in
+// a user's role) gets an access token alone. A user who is no member is NotFound, an ended session SessionEnded; an API key
 // and an impersonation stay where they are.
 func (m *Minter) Switch(ctx context.Context, db pg.DB, actor session.Session, tenant id.Tenant) (Token, error) {
 	if actor.User.IsZero() {
