@@ -101,7 +101,7 @@ func TestAnAPIKeyGetsATokenAndSaysWhoItIs(t *testing.T) {
 	}
 	who := answered(t, b.bearing(text(got["access_token"]), http.MethodGet, "/auth/session"), http.StatusOK)
 	direct := answered(t, b.bearing(key.Plain, http.MethodGet, "/auth/session"), http.StatusOK)
-	if who["method"] != "api_key" || direct["method"] != "api_key" || direct["user_id"] != who["user_id"] || direct["tenant_id"] != who["tenant_id"] || direct["role"] != who["role"] {
+	if who["method"] != "api_key" || direct["method"] != "api_key" || direct["user_id"] != who["user_id"] || direct["tenant_id"] != who["tenant_id"] || direct["role"] != who["role"] || direct["session_id"] == nil || direct["session_id"] != who["session_id"] {
 		t.Errorf("%v and %v", who, direct)
 	}
 	there := w.program(other.Slug + ".example.com")

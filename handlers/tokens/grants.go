@@ -102,12 +102,6 @@ func (d *door) forKey(v *visit) (token.Token, error) {
 	if err != nil {
 		return token.Token{}, err
 	}
-	return d.keyToken(v, plain)
-}
-
-// keyToken is what a key is good for, and whether it is good: at a tenant's host only that
-// tenant's is.
-func (d *door) keyToken(v *visit, plain string) (token.Token, error) {
 	holder, err := apikey.Use(v.r.Context(), d.DB, plain)
 	if err != nil {
 		return token.Token{}, err

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nself/tenancy/internal/apikey"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/session"
@@ -69,12 +70,13 @@ func (d *door) caller(v *visit) (token.Caller, error) {
 
 // keyHolder is who holds a key, which is as good here as where it gets a token.
 func (d *door) keyHolder(v *visit, plain string) (token.Caller, error) {
-	minted, err := d.keyToken(v, plain)
+	holder, err := apikey.Use(v.r.Context(), d.DB, plain)
 	if err != nil {
 		return token.Caller{}, refuseBearer(err)
 	}
 	return token.Caller{
-		Session: session.Session{Role: minted.Role, User: minted.User, Tenant: minted.Tenant}, Method: token.ByKey,
+		Session: session.Session{Role: holder.Role.Session(), User: holder.User, Tenant: holder.Tenant, ID: holder.Session},
+		Method:  token.ByKey,
 	}, nil
 }
 
@@ -83,7 +85,7 @@ type known struct {
 	UserID       id.User      `json:"user_id"`
 	TenantID     id.Tenant    `json:"tenant_id"`
 	Role         session.Role `json:"role"`
-	SessionID    id.Session   `json:"session_id"` // null: an API key
+	SessionID    id.Session   `json:"session_id"`
 	Method       token.Method `json:"method"`
 	ExpiresAt    *time.Time   `json:"expires_at"` // of the token; null: an API key
 	Impersonator string       `json:"impersonator,omitempty"`

@@ -53,12 +53,15 @@ func TestAKeyActsAsAMachineOfItsTenantInItsRole(t *testing.T) {
 				t.Errorf("a key of role %s by %s is not what it should be", role, actor.Role)
 			}
 			got, err := apikey.Use(t.Context(), h.db, made.Plain)
-			if want := (apikey.Holder{Tenant: h.team.ID, User: made.UserID, Role: role, Key: made.ID}); err != nil || got != want {
-				t.Errorf("used: %+v, %v; want %+v", got, err, want)
+			if err != nil {
+				t.Fatal(err)
 			}
 			minted, err := h.minter.MintForKey(t.Context(), h.db, got.Tenant, got.User)
 			if err != nil || minted.Role != role.Session() || minted.Tenant != h.team.ID {
 				t.Errorf("minted %+v, %v", minted, err)
+			}
+			if want := (apikey.Holder{Tenant: h.team.ID, User: made.UserID, Role: role, Key: made.ID, Session: minted.Session}); got != want {
+				t.Errorf("used: %+v; want %+v", got, want)
 			}
 		}
 	}

@@ -15,10 +15,11 @@ import (
 
 // Holder is whom a key that was shown stands for.
 type Holder struct {
-	Tenant id.Tenant   `db:"tenant_id"`
-	User   id.User     `db:"user_id"`
-	Role   member.Role `db:"role"`
-	Key    id.APIKey   `db:"id"`
+	Tenant  id.Tenant   `db:"tenant_id"`
+	User    id.User     `db:"user_id"`
+	Role    member.Role `db:"role"`
+	Key     id.APIKey   `db:"id"`
+	Session id.Session  `db:"session_id"` // the one it acts in
 }
 
 type shown struct {
@@ -28,11 +29,13 @@ type shown struct {
 
 // The whole key is what is looked for, by its hash: the prefix names nothing.
 const byHashAllTenantsSQL = `
-SELECT k.tenant_id, k.user_id, k.role, k.id, coalesce(k.last_used_at > now() - interval '1 minute', false) AS noted
+SELECT k.tenant_id, k.user_id, k.role, k.id, s.id AS session_id, coalesce(k.last_used_at > now() - interval '1 minute', false) AS noted
 FROM auth.api_keys k
 	JOIN tenants.tenants t ON t.id = k.tenant_id AND t.status = 'active'
 	JOIN tenants.tenant_members m ON m.tenant_id = k.tenant_id AND m.user_id = k.user_id AND m.role = k.role
 	JOIN auth.users u ON u.id = k.user_id AND u.kind = 'service'
+	JOIN auth.sessions s ON s.tenant_id = k.tenant_id AND s.user_id = k.user_id AND s.method = 'api_key'
+		AND s.ended_at IS NULL AND s.expires_at > now()
 WHERE k.key_hash = @hash AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`
 
 // Whoever comes while another writes this passes by: that one notes the same minute.
@@ -43,7 +46,7 @@ WHERE (tenant_id, id) IN (SELECT k.tenant_id, k.id FROM auth.api_keys k
 		AND (k.last_used_at IS NULL OR k.last_used_at <= now() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED)`
 
 // Use says whom a key stands for, and notes that it was used, at most once a minute. db is
-// nself_server's. A key that is unknown, revoked, past its time, damaged or of a tenant
+// nself_server's. A key that is unknown, revoked, past its time, damaged, without its session or of a tenant
 // out of service is one and the same invalid-grant.
 func Use(ctx context.Context, db pg.DB, plain string) (Holder, error) {
 	if !form.MatchString(plain) {
