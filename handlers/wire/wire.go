@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/strictjson"
 )
 
 // Decode reads one JSON value and nothing after it, in which no object says a name twice:
@@ -45,7 +46,13 @@ func decode(text []byte, into any) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return explain(errors.New("more follows the JSON value"))
 	}
-	return refuseTwice(text)
+	var twice *strictjson.Twice
+	if err := strictjson.Check(text, nil); errors.As(err, &twice) {
+		return fault.New(fault.InvalidJSON, "the body says %.80q twice", twice.Name)
+	} else if err != nil {
+		return explain(err)
+	}
+	return nil
 }
 
 func explain(err error) error {
@@ -62,51 +69,6 @@ func explain(err error) error {
 		return fault.New(fault.InvalidJSON, "the body ends before its JSON does")
 	}
 	return fault.New(fault.InvalidJSON, "the body is not JSON: %s", err)
-}
-
-// level is an object or array that the reader is inside of.
-type level struct {
-	names    map[string]bool // nil in an array
-	wantName bool
-}
-
-// refuseTwice walks through valid JSON and refuses an object that says a name twice.
-func refuseTwice(text []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var inside []*level
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return explain(err)
-		}
-		var at *level
-		if len(inside) > 0 {
-			at = inside[len(inside)-1]
-		}
-		switch mark, _ := token.(json.Delim); {
-		case mark == '}' || mark == ']':
-			inside = inside[:len(inside)-1]
-			continue
-		case at != nil && at.wantName:
-			name, _ := token.(string)
-			if at.names[name] {
-				return fault.New(fault.InvalidJSON, "the body says %.80q twice", name)
-			}
-			at.names[name], at.wantName = true, false
-			continue
-		case mark == '{':
-			inside = append(inside, &level{names: map[string]bool{}, wantName: true})
-		case mark == '[':
-			inside = append(inside, &level{})
-		}
-		if at != nil && at.names != nil {
-			at.wantName = true
-		}
-	}
 }
 
 // Reply answers with a status and a JSON body.

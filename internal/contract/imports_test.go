@@ -24,7 +24,7 @@ type room struct {
 // house is docs/architecture.md as a table: imports run down it, never up.
 var house = []room{
 	{"leaf", []string{"internal/id", "internal/fault", "internal/session", "internal/text", "internal/pg", "internal/audit",
-		"internal/idempotency", "internal/inbox", "internal/seal", "internal/secret", "internal/rate",
+		"internal/idempotency", "internal/inbox", "internal/seal", "internal/secret", "internal/strictjson", "internal/rate",
 		"internal/queue", "internal/listen"}, []string{"leaf"}, false},
 	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token", "internal/identity", "internal/apikey"},
 		[]string{"leaf", "noun"}, false},

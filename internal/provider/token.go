@@ -1,14 +1,14 @@
 package provider
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/nself/tenancy/internal/strictjson"
 )
 
 // maxToken is the size in bytes from which a token is not looked at.
@@ -91,37 +91,18 @@ func (h header) check(algorithms []string) error {
 	return nil
 }
 
-// readObject reads a JSON object into its members, by their exact names: encoding/json
-// would take the last of two of one name, and names in other case for the same.
+// readObject reads a JSON object into its members, by their exact names: into a struct,
+// encoding/json would take names in other case for the same.
 func readObject(text []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(text) { // two invalid texts would become the same valid one
 		return nil, errors.New("not UTF-8")
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
-		return nil, errors.New("not an object")
-	}
-	members := map[string]json.RawMessage{}
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return nil, err
-		}
-		key, _ := name.(string) // the decoder takes nothing else for a name
-		if _, twice := members[key]; twice {
-			return nil, errors.New("a name is there twice")
-		}
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, err
-		}
-		members[key] = value
-	}
-	if _, err := decoder.Token(); err != nil {
+	if err := strictjson.Check(text, nil); err != nil {
 		return nil, err
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the object")
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil || members == nil {
+		return nil, errors.New("not an object")
 	}
 	return members, nil
 }

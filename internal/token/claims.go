@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/strictjson"
 )
 
 // hasuraClaims is the namespace Hasura reads unless told otherwise.
@@ -82,73 +82,31 @@ func parseHeader(token string) (header, error) {
 	return h, nil
 }
 
-var errNoObject = errors.New("is not one JSON object")
-
 // checkMembers refuses what two readers could read in two ways: a name that is there
 // twice in one object, at any depth, and a name in other letters than ours, which some
 // take for the same.
 func checkMembers(text []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
-		return errNoObject
-	}
-	if err := checkObject(decoder); err != nil {
+	err := strictjson.Check(text, func(name string) error {
+		if strings.ContainsFunc(name, foreignLetter) {
+			return errForeignName
+		}
+		return nil
+	})
+	var twice *strictjson.Twice
+	switch {
+	case errors.As(err, &twice):
+		return errors.New("has a member twice")
+	case errors.Is(err, errForeignName):
 		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errNoObject
+	case err != nil || !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")):
+		return errors.New("is not one JSON object")
 	}
 	return nil
 }
 
-func checkObject(decoder *json.Decoder) error {
-	seen := map[string]bool{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return errNoObject
-		}
-		name, _ := token.(string)
-		if strings.ContainsFunc(name, foreignLetter) {
-			return errors.New("has a member whose name is not in small letters")
-		}
-		if seen[name] {
-			return errors.New("has a member twice")
-		}
-		seen[name] = true
-		if err := checkValue(decoder); err != nil {
-			return err
-		}
-	}
-	return closed(decoder)
-}
+var errForeignName = errors.New("has a member whose name is not in small letters")
 
 func foreignLetter(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' }
-
-func checkValue(decoder *json.Decoder) error {
-	token, err := decoder.Token()
-	switch {
-	case err != nil:
-		return errNoObject
-	case token == json.Delim('{'):
-		return checkObject(decoder)
-	case token != json.Delim('['):
-		return nil
-	}
-	for decoder.More() {
-		if err := checkValue(decoder); err != nil {
-			return err
-		}
-	}
-	return closed(decoder)
-}
-
-func closed(decoder *json.Decoder) error {
-	if _, err := decoder.Token(); err != nil {
-		return errNoObject
-	}
-	return nil
-}
 
 // caller is who the claims speak of. They were signed by us: what is refused here shows
 // a key that is not in our hands alone, or a bug.
