@@ -62,8 +62,12 @@ func (l *Listener) Live() bool {
 // recent asks both clocks: the monotonic one stands still while the machine sleeps, the
 // other may be set.
 func recent(begun, now time.Time) bool {
-	return now.Sub(begun) < liveFor && now.Round(0).Sub(begun.Round(0)) < liveFor
+	return bothWithin(now.Sub(begun), now.Round(0).Sub(begun.Round(0)))
 }
+
+// bothWithin is told what has passed by the monotonic clock, which stands still while the
+// machine sleeps, and by the wall clock, which can be set back.
+func bothWithin(monotonic, wall time.Duration) bool { return monotonic < liveFor && wall < liveFor }
 
 // Run listens until ctx ends and then returns nil. Postgres need not be there: it tries
 // again, with pauses that grow to two seconds, and Live says no until then. The one error

@@ -1,6 +1,7 @@
 package signin_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -41,6 +42,9 @@ func TestFiveWrongCodesEndALink(t *testing.T) {
 		f := refusal(t, "a wrong code", err, fault.WrongCode)
 		if f.Details["triesLeft"] != left || f.Details["codeNeeded"] != nil {
 			t.Fatalf("%+v, want %d left", f.Details, left)
+		}
+		if last := strings.Contains(f.Message, "last try"); last != (left == 0) {
+			t.Errorf("with %d left: %s", left, f.Message)
 		}
 	}
 	for _, in := range []signin.Using{l.elsewhere(l.Code), l.elsewhere(""), l.here()} {
