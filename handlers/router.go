@@ -21,6 +21,7 @@ import (
 	"github.com/nself/tenancy/handlers/ops"
 	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/handlers/tokens"
+	"github.com/nself/tenancy/handlers/usage"
 	"github.com/nself/tenancy/internal/fault"
 )
 
@@ -29,8 +30,8 @@ type Config struct {
 	DB             *pgxpool.Pool
 	Actions        actions.Config
 	Tokens         tokens.Config
-	WebhookSecrets []string // any of them opens /actions and /events
-	MaxBodyBytes   int64
+	WebhookSecrets []string // any of them opens /actions, /events and /usage
+	MaxBodyBytes   int64    // of a request; /actions and /usage take 8 MiB where it is less
 	RequestTimeout time.Duration
 	Ready          []ops.Check
 	Metrics        *prometheus.Registry
@@ -45,21 +46,31 @@ func New(c Config) *chi.Mux {
 		requestlog.Middleware(c.Log),
 		measure(c.Metrics),
 		recovered,
-		middleware.RequestSize(c.MaxBodyBytes),
 		deadline(c.RequestTimeout),
 	)
 	r.NotFound(nothing)
 	r.MethodNotAllowed(nothing)
-	r.Get("/healthz", ops.Health)
-	r.Get("/readyz", ops.Ready(c.Ready))
-	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
+	small, large := middleware.RequestSize(c.MaxBodyBytes), middleware.RequestSize(max(c.MaxBodyBytes, batchBytes))
+	secrets := hashed(c.WebhookSecrets)
+	hooks := events.Config{DB: c.DB, Outbox: c.Actions.Outbox, Warned: countWarnings(c.Metrics)}
 	c.Tokens.DB, c.Tokens.Log = c.DB, c.Log
-	tokens.Mount(r, c.Tokens)
+	c.Actions.Replay = events.Replay(hooks)
 
-	r.With(secret(c.WebhookSecrets, actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))
-	r.With(secret(c.WebhookSecrets, events.Refuse)).Mount("/events", events.Handler(c.DB, events.Table()))
+	r.Group(func(r chi.Router) {
+		r.Use(small)
+		r.Get("/healthz", ops.Health)
+		r.Get("/readyz", ops.Ready(c.Ready))
+		r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
+		tokens.Mount(r, c.Tokens)
+	})
+	r.With(small, secrets.guard(events.Refuse)).Mount("/events", events.Handler(hooks))
+	r.With(large, secrets.guard(actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))
+	r.With(large).Post("/usage", usage.Handler(usage.Config{DB: c.DB, Verifier: c.Tokens.Verifier, HasSecret: secrets.shown}))
 	return r
 }
+
+// batchBytes is what doors that take ten thousand events at once take at least.
+const batchBytes = 8 << 20
 
 // recovered answers a panic that no door's own dialect caught.
 func recovered(next http.Handler) http.Handler {
@@ -91,22 +102,33 @@ func deadline(limit time.Duration) func(http.Handler) http.Handler {
 	}
 }
 
-// secret lets a request pass that carries one of the secrets; others are refused in the
-// door's own dialect. Hashes are compared, in constant time, so that not even a
-// secret's length shows.
-func secret(secrets []string, refuse func(http.ResponseWriter, *fault.Fault)) func(http.Handler) http.Handler {
-	hashes := make([][sha256.Size]byte, len(secrets))
-	for i, s := range secrets {
+// secrets are the hashes of those that open a door. Hashes are compared, in constant time,
+// so that not even a secret's length shows.
+type secrets [][sha256.Size]byte
+
+func hashed(plain []string) secrets {
+	hashes := make(secrets, len(plain))
+	for i, s := range plain {
 		hashes[i] = sha256.Sum256([]byte(s))
 	}
+	return hashes
+}
+
+// shown reports whether a request carries one of the secrets.
+func (s secrets) shown(r *http.Request) bool {
+	given := sha256.Sum256([]byte(r.Header.Get("X-Webhook-Secret")))
+	match := 0
+	for _, hash := range s {
+		match |= subtle.ConstantTimeCompare(given[:], hash[:])
+	}
+	return match == 1
+}
+
+// guard lets a request pass that carries one; others are refused in the door's own dialect.
+func (s secrets) guard(refuse func(http.ResponseWriter, *fault.Fault)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			given := sha256.Sum256([]byte(r.Header.Get("X-Webhook-Secret")))
-			match := 0
-			for _, hash := range hashes {
-				match |= subtle.ConstantTimeCompare(given[:], hash[:])
-			}
-			if match == 1 {
+			if s.shown(r) {
 				next.ServeHTTP(w, r)
 				return
 			}

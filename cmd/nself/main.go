@@ -1,4 +1,4 @@
-// Command nself is the operator's tool: tenants, members, settings, users and tokens
+// Command nself is the operator's tool: tenants, members, settings, users, tokens and usage
 // through Hasura's GraphQL, the set-up and the examination of an installation through
 // Postgres and Hasura. With --token the same commands run as that user instead.
 //

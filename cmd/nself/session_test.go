@@ -99,8 +99,16 @@ func TestTheOperatorsSession(t *testing.T) {
 	})
 }
 
-func TestTheSameKeyAnswersWithTheSameTenant(t *testing.T) {
-	env := install(t).environment
+func TestTenantsAreMadeOnceAndNamedEitherWay(t *testing.T) {
+	proveInTurn(t, []rule{
+		{"the same key answers with the same tenant", theSameKeyAnswersWithTheSameTenant},
+		{"a tenant is named by id as well as by slug", aTenantIsNamedByIDAsWellAsBySlug},
+	})
+}
+
+func theSameKeyAnswersWithTheSameTenant(t *testing.T, i installation) {
+	t.Helper()
+	env := i.environment
 	var first, again tenant
 	args := []string{"tenant", "create", "Moon", "--owner", "owner@acme.example", "--idempotency-key", "k", "--json"}
 	for _, into := range []*tenant{&first, &again} {
@@ -114,10 +122,10 @@ func TestTheSameKeyAnswersWithTheSameTenant(t *testing.T) {
 	env.mustRefuse(t, exitRefused, "key", "tenant", "create", "Mars", "--owner", "owner@acme.example", "--idempotency-key", "k")
 }
 
-func TestATenantIsNamedByIDAsWellAsBySlug(t *testing.T) {
-	i := install(t)
+func aTenantIsNamedByIDAsWellAsBySlug(t *testing.T, i installation) {
+	t.Helper()
 	id := i.settings.Get("ACME_TENANT_ID")
-	for _, args := range []string{"show", "stats", "suspend", "activate", "member list", "setting list"} {
+	for _, args := range []string{"show", "stats", "usage", "suspend", "activate", "member list", "setting list", "limit list"} {
 		words := append([]string{"tenant"}, strings.Fields(args)...)
 		byID := i.mustDo(t, append(words, id)...)
 		if args == "suspend" || args == "activate" {

@@ -112,3 +112,23 @@ func TestMarksAreColouredOnATerminalUnlessNobodyWantsIt(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatDestroysUsageAsksAtATerminal(t *testing.T) {
+	env := environment{"HASURA_GRAPHQL_ENDPOINT": "http://127.0.0.1:1", "HASURA_GRAPHQL_ADMIN_SECRET": "s"}
+	for words, question := range map[string]string{
+		"tenant limit remove acme users":          "What acme's plan says of users holds again at once.",
+		"tenant cycle remove acme":                "The periods of acme become calendar months.",
+		"usage reverse acme api_requests k":       `The event "k" comes off the api_requests of acme, for good.`,
+		"usage meter remove files":                "The meter files goes, with its limits and sources.",
+		"usage source remove crm.documents files": "Rows of crm.documents are counted as files no more.",
+	} {
+		args := strings.Fields(words)
+		question += " Type yes to go on: "
+		if got := env.atTerminal(t, "no\n", args...); got != (result{exitRefused, "", question + "nself: nothing was done: \"no\" is not yes\n"}) {
+			t.Errorf("%s: %+v", words, got)
+		}
+		if got := env.atTerminal(t, "yes\n", args...); got.code != exitRefused || !strings.HasPrefix(got.err, question+"nself: http://127.0.0.1:1 cannot be reached") {
+			t.Errorf("%s: %+v", words, got)
+		}
+	}
+}

@@ -125,6 +125,22 @@ func newAction[In, Out any](name string, roles []session.Role, enter door, op op
 	}
 }
 
+// forOperator is an action of the operator's alone that is no change of its own: what it
+// brings about opens its own transactions.
+func forOperator[In, Out any](name string, op func(ctx context.Context, in In) (Out, error)) Action {
+	return Action{
+		Name: name, Roles: operatorOnly,
+		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
+		serve: func(ctx context.Context, _ *pgxpool.Pool, c call) (any, error) {
+			in, err := decode[In](c)
+			if err != nil {
+				return nil, err
+			}
+			return op(ctx, in)
+		},
+	}
+}
+
 type performance[In, Out any] struct {
 	action string
 	actor  session.Session

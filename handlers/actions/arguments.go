@@ -39,3 +39,11 @@ func value(s *string) string {
 	}
 	return *s
 }
+
+// told is the string for a reply, null where it is empty.
+func told(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -19,27 +19,37 @@ import (
 func decode[In any](c call) (In, error) {
 	var in In
 	var problems fault.Problems
-	fields := arguments(reflect.ValueOf(&in).Elem())
-	for _, f := range fields {
-		f.read(c.input[f.name], &problems)
-	}
-	var names []string
-	for name := range c.input {
-		if !slices.ContainsFunc(fields, func(f argument) bool { return f.name == name }) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		problems.Add(fmt.Sprintf("%.80q", name), "is no argument of %s", c.action)
-	}
+	fill(reflect.ValueOf(&in).Elem(), given{values: c.input, what: "argument of " + c.action}, &problems)
 	if checked, ok := any(&in).(validator); ok {
 		checked.validate(c.session, &problems)
 	}
 	return in, problems.Fault()
 }
 
-var listType = reflect.TypeFor[[]string]()
+// given is an object of JSON, and what its names are to people.
+type given struct {
+	values map[string]json.RawMessage
+	what   string
+	judged bool // what Postgres cannot store is for the noun to refuse
+}
+
+// fill reads what was given into the fields of a struct.
+func fill(into reflect.Value, from given, problems *fault.Problems) {
+	fields := arguments(into)
+	for _, f := range fields {
+		f.read(from, problems)
+	}
+	var names []string
+	for name := range from.values {
+		if !slices.ContainsFunc(fields, func(f argument) bool { return f.name == name }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		problems.Add(fmt.Sprintf("%.80q", name), "is no %s", from.what)
+	}
+}
 
 type argument struct {
 	name  string
@@ -63,7 +73,8 @@ func arguments(in reflect.Value) []argument {
 	return list
 }
 
-func (a argument) read(raw json.RawMessage, problems *fault.Problems) {
+func (a argument) read(from given, problems *fault.Problems) {
+	raw := from.values[a.name]
 	nullable := a.value.Kind() == reflect.Pointer
 	switch {
 	case raw == nil && !nullable:
@@ -71,7 +82,7 @@ func (a argument) read(raw json.RawMessage, problems *fault.Problems) {
 	case bytes.Equal(raw, []byte("null")) && !nullable:
 		problems.Add(a.name, "must not be null")
 	case raw == nil:
-	case a.value.Type() != listType && text.HasNUL(raw): // of a list each string is the action's to judge
+	case !from.judged && !isList(a.value.Type()) && text.HasNUL(raw): // of a list each element is judged by itself
 		problems.Add(a.name, "contains the character U+0000, which Postgres cannot store")
 	default:
 		if err := json.Unmarshal(raw, a.value.Addr().Interface()); err != nil {
@@ -100,6 +111,11 @@ func (a argument) normalise() {
 	}
 }
 
+// isList tells a list from a free JSON value, which is a slice of bytes.
+func isList(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8
+}
+
 // expected names the JSON form of an argument for people.
 func expected(t reflect.Type) string {
 	if t.Kind() == reflect.Pointer {
@@ -110,13 +126,17 @@ func expected(t reflect.Type) string {
 		return "a uuid"
 	case t == reflect.TypeFor[time.Time]():
 		return "a time such as 2030-12-31T23:59:59Z"
-	case t == listType:
+	case t == reflect.TypeFor[numeric]():
+		return "a number"
+	case t == reflect.TypeFor[[]string]():
 		return "a list of strings"
+	case isList(t):
+		return "a list of objects"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
 	case t.Kind() == reflect.String:
 		return "a string"
-	case t.Kind() == reflect.Int:
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
 		return "a whole number"
 	}
 	return "valid JSON"

@@ -36,7 +36,7 @@ func TestTheDoorRefusesInHasurasFormAndNeverWith401(t *testing.T) {
 		"half":                 {"myTenants", good[:40], asJSON, 400, "invalid-json"},
 		"two bodies":           {"myTenants", good + good, asJSON, 400, "invalid-json"},
 		"an array":             {"myTenants", "[" + good + "]", asJSON, 400, "invalid-json"},
-		"too large":            {"myTenants", `{"pad":"` + strings.Repeat("x", 2<<20) + `"}`, asJSON, 413, "payload-too-large"},
+		"too large":            {"myTenants", `{"pad":"` + strings.Repeat("x", 9<<20) + `"}`, asJSON, 413, "payload-too-large"},
 		"input is a list":      {"myTenants", strings.Replace(good, `"input":{}`, `"input":[]`, 1), asJSON, 400, "invalid-json"},
 		"no session":           {"myTenants", strings.Replace(good, `{"x-hasura-role":"admin"}`, `null`, 1), asJSON, 400, "invalid-session"},
 		"session of numbers":   {"myTenants", strings.Replace(good, `"admin"`, `7`, 1), asJSON, 400, "invalid-json"},
@@ -77,7 +77,11 @@ func TestASessionWithoutTenantIsToldToChooseOne(t *testing.T) {
 func TestEveryActionRefusesTheRolesThatMayNotCallIt(t *testing.T) {
 	h := newHouse(t)
 	team := pgtest.NewTeam(t, h.db)
-	for _, action := range []string{"suspendTenant", "activateTenant", "restoreTenant", "setTenantPlan", "mintToken"} {
+	for _, action := range []string{
+		"suspendTenant", "activateTenant", "restoreTenant", "setTenantPlan", "mintToken", "reverseUsage", "setTenantLimit", "removeTenantLimit",
+		"setBillingCycle", "defineMeter", "removeMeter", "addMeterSource", "removeMeterSource", "meterSources", "parkedEvents", "replayEvent",
+		"usageDrift", "reconcileUsage",
+	} {
 		for _, role := range []member.Role{member.Owner, member.Admin, member.Plain, member.Guest} {
 			h.refused(t, "forbidden", team.As(role), action, map[string]any{"tenant": team.Slug, "plan": "enterprise", "userId": team.Owner})
 		}
@@ -87,6 +91,13 @@ func TestEveryActionRefusesTheRolesThatMayNotCallIt(t *testing.T) {
 			h.refused(t, "forbidden", team.As(role), action, nil)
 		}
 		h.refused(t, "forbidden", session.Session{Role: session.User, User: team.Owner}, action, nil)
+	}
+	for _, action := range []string{"recordUsage", "takeQuota", "reserveQuota", "settleQuota", "releaseQuota"} {
+		h.refused(t, "forbidden", team.As(member.Guest), action, nil)
+		h.refused(t, "forbidden", session.Session{Role: session.User, User: team.Owner}, action, nil)
+	}
+	for _, role := range []member.Role{member.Plain, member.Guest} {
+		h.refused(t, "forbidden", team.As(role), "tenantUsage", nil)
 	}
 }
 

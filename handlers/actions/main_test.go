@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,8 +61,10 @@ func furnish(t testing.TB, outbox *queue.Outbox) house {
 // reply is what a handler answered: a value, or a refusal.
 type reply struct {
 	status int
+	raw    string
 	body   map[string]any
 	list   []any
+	header http.Header
 }
 
 func (r reply) code() any { return r.body["code"] }
@@ -84,20 +87,25 @@ func (h house) call(t testing.TB, s session.Session, action string, input map[st
 
 func (h house) send(t testing.TB, action string, body []byte, header http.Header) reply {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, "/actions/"+action, bytes.NewReader(body))
+	return h.post(t, "/actions/"+action, body, header)
+}
+
+func (h house) post(t testing.TB, path string, body []byte, header http.Header) reply {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body))
 	r.Header = header
 	w := httptest.NewRecorder()
 	h.router.ServeHTTP(w, r)
-	got := reply{status: w.Code}
 	raw := w.Body.Bytes()
+	got := reply{status: w.Code, raw: strings.TrimSpace(string(raw)), header: w.Header()}
 	if bytes.HasPrefix(raw, []byte("[")) {
 		if err := json.Unmarshal(raw, &got.list); err != nil {
-			t.Fatalf("%s answered no JSON: %s", action, raw)
+			t.Fatalf("%s answered no JSON: %s", path, raw)
 		}
 		return got
 	}
 	if err := json.Unmarshal(raw, &got.body); err != nil {
-		t.Fatalf("%s answered no JSON: %q", action, raw)
+		t.Fatalf("%s answered no JSON: %q", path, raw)
 	}
 	return got
 }

@@ -33,7 +33,8 @@ var statuses = map[fault.Code]int{
 	fault.AlreadyInvited:       http.StatusConflict,
 	fault.InvitationEnded:      http.StatusConflict,
 	fault.TransferEnded:        http.StatusConflict,
-	fault.QuotaExceeded:        http.StatusConflict,
+	fault.QuotaExceeded:        http.StatusTooManyRequests,
+	fault.ReservationEnded:     http.StatusConflict,
 	fault.SessionEnded:         http.StatusForbidden,
 	fault.InvalidToken:         http.StatusForbidden,
 	fault.InvalidGrant:         http.StatusBadRequest,
@@ -54,5 +55,6 @@ func Refuse(w http.ResponseWriter, f *fault.Fault) {
 		extensions[name] = value
 	}
 	extensions["code"] = f.Code
+	wire.QuotaHeaders(w, f)
 	wire.Reply(w, statuses[f.Code], map[string]any{"message": f.Message, "code": f.Code, "extensions": extensions})
 }

@@ -40,7 +40,7 @@ type setTenantSettingInput struct {
 
 func (in *setTenantSettingInput) validate(s session.Session, problems *fault.Problems) {
 	in.settingKey.validate(s, problems)
-	setting.CheckValue("value", in.Value, problems)
+	setting.CheckValue("value", in.Key, in.Value, problems)
 }
 
 func setTenantSetting(ctx context.Context, tx pgx.Tx, s session.Session, in setTenantSettingInput) (settingReply, error) {

@@ -92,6 +92,19 @@ var changes = []change{
 	{action: "setTenantSetting", by: member.Admin, table: "tenants.tenant_settings", plan: fixed(map[string]any{"key": "new", "value": 1})},
 	{action: "removeTenantSetting", by: member.Admin, hold: holdSettings, plan: fixed(map[string]any{"key": "locale"})},
 	{action: "removeTenantSetting", by: member.Admin, table: "tenants.tenant_settings", plan: fixed(map[string]any{"key": "locale"})},
+	{action: "recordUsage", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"events": []any{event("k", 1)}})},
+	{action: "recordUsage", by: member.Admin, table: "billing.usage_keys", plan: fixed(map[string]any{"events": []any{event("k", 1), event("l", 1)}})},
+	{action: "takeQuota", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"meter": "compute_hours"})},
+	{action: "takeQuota", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"meter": "compute_hours", "idempotencyKey": "once"})},
+	{action: "reserveQuota", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"meter": "storage", "amount": 1})},
+	{action: "settleQuota", by: member.Admin, table: "billing.usage_totals", plan: reserved},
+	{action: "releaseQuota", by: member.Admin, table: "billing.usage_totals", plan: func(t *testing.T, h house, team pgtest.Team) map[string]any {
+		return map[string]any{"id": reserved(t, h, team)["id"]}
+	}},
+}
+
+func reserved(t *testing.T, h house, team pgtest.Team) map[string]any {
+	return map[string]any{"id": h.must(t, owner(team), "reserveQuota", map[string]any{"meter": "compute_hours", "amount": 2})["id"], "amount": 1}
 }
 
 // losses are the ways in which an actor loses the standing in a tenant. $1 is the tenant,
@@ -115,6 +128,10 @@ const stateSQL = `SELECT jsonb_build_object(
 	'keys', (SELECT jsonb_agg(k ORDER BY id) FROM auth.api_keys k WHERE tenant_id = $1),
 	'identities', (SELECT jsonb_agg(u ORDER BY id) FROM auth.users u WHERE tenant_id = $1),
 	'sessions', (SELECT jsonb_agg(s ORDER BY id) FROM auth.sessions s WHERE tenant_id = $1),
+	'totals', (SELECT jsonb_agg(u ORDER BY meter, period_start) FROM billing.usage_totals u WHERE tenant_id = $1),
+	'records', (SELECT jsonb_agg(u ORDER BY recorded_at, idempotency_key) FROM billing.usage_records u WHERE tenant_id = $1),
+	'usage keys', (SELECT jsonb_agg(u ORDER BY key_hash) FROM billing.usage_keys u WHERE tenant_id = $1),
+	'reservations', (SELECT jsonb_agg(q ORDER BY id) FROM billing.quota_reservations q WHERE tenant_id = $1),
 	'kept replies', (SELECT jsonb_agg(r ORDER BY key) FROM nself.idempotency_keys r WHERE tenant_id = $1),
 	'audit', (SELECT count(*) FROM audit.log WHERE tenant_id = $1))::text`
 
@@ -133,7 +150,7 @@ func TestWhoeverLosesTheirStandingBeforeTheWriteChangesNothing(t *testing.T) {
 // elsewhere are the actions whose write row-level security does not decide: they run
 // outside any tenant, or change nothing.
 var elsewhere = []string{
-	"createTenant", "acceptInvitation", "switchTenant", "signOut", "tenantStats", "myTenants",
+	"createTenant", "acceptInvitation", "switchTenant", "signOut", "tenantStats", "myTenants", "checkQuota", "tenantUsage",
 }
 
 func TestEveryActionOfATenantsPersonIsTriedWithoutStanding(t *testing.T) {

@@ -1,6 +1,10 @@
 package actions
 
 import (
+	"context"
+	"slices"
+
+	"github.com/nself/tenancy/internal/inbox"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/queue"
 	"github.com/nself/tenancy/internal/session"
@@ -15,13 +19,19 @@ type Config struct {
 	BaseDomain string // tenants are reached at https://<slug>.<BaseDomain>
 	Outbox     *queue.Outbox
 	Links      member.Links // where mails lead; nil only where Outbox is
+	Replay     Replay       // nil only where nothing is called
 }
+
+// Replay runs a parked event through the handler it came for again, and says what became
+// of it and, where it is parked again, why.
+type Replay func(ctx context.Context, id string) (inbox.Outcome, string, error)
 
 // The groups of roles that actions.yaml gives permission to.
 var (
 	operatorOnly = []session.Role{}
 	owners       = []session.Role{session.TenantOwner}
 	managers     = []session.Role{session.TenantOwner, session.TenantAdmin}
+	workers      = []session.Role{session.TenantOwner, session.TenantAdmin, session.Member}
 	insiders     = []session.Role{session.TenantOwner, session.TenantAdmin, session.Member, session.Guest}
 	creators     = []session.Role{session.User, session.TenantOwner, session.TenantAdmin, session.Member}
 	everyone     = session.Roles
@@ -32,6 +42,11 @@ var (
 // change back. What is the user's own word, or outlasts the visit in somebody's access or
 // property, stays closed.
 func Table(config Config) []Action {
+	return slices.Concat(tenantTable(config), usageTable(config))
+}
+
+// tenantTable lists the actions on tenants and on who acts in them.
+func tenantTable(config Config) []Action {
 	t := tenants{config}
 	k := tokens{config.Minter}
 	i := invitations{member.Post{Outbox: config.Outbox, Links: config.Links}}
@@ -70,5 +85,32 @@ func Table(config Config) []Action {
 
 		inPlace(forTenant("setTenantSetting", managers, setTenantSetting)),
 		inPlace(forTenant("removeTenantSetting", managers, removeTenantSetting)),
+	}
+}
+
+// usageTable lists the actions on what tenants use and may use.
+func usageTable(config Config) []Action {
+	return []Action{
+		forTenant("recordUsage", workers, recordUsage),
+		forTenant("reverseUsage", operatorOnly, reverseUsage),
+		inPlace(forTenant("tenantUsage", managers, tenantUsage)),
+		inPlace(forTenant("checkQuota", insiders, checkQuota)),
+		forTenant("takeQuota", workers, takeQuota),
+		forTenant("reserveQuota", workers, reserveQuota),
+		forTenant("settleQuota", workers, settleQuota),
+		forTenant("releaseQuota", workers, releaseQuota),
+		forTenant("setTenantLimit", operatorOnly, setTenantLimit),
+		forTenant("removeTenantLimit", operatorOnly, removeTenantLimit),
+		forTenant("setBillingCycle", operatorOnly, setBillingCycle),
+
+		forUser("defineMeter", operatorOnly, defineMeter),
+		forUser("removeMeter", operatorOnly, removeMeter),
+		forUser("addMeterSource", operatorOnly, addMeterSource),
+		forUser("removeMeterSource", operatorOnly, removeMeterSource),
+		forUser("meterSources", operatorOnly, meterSources),
+		forUser("usageDrift", operatorOnly, usageDrift),
+		forUser("reconcileUsage", operatorOnly, reconcileUsage),
+		forUser("parkedEvents", operatorOnly, parkedEvents),
+		forOperator("replayEvent", config.Replay.run),
 	}
 }

@@ -1,5 +1,5 @@
-// Package events serves Hasura's event triggers: one adapter (event.go), one table
-// (table.go), one file per subject. Done, repeated or pointless is 200; only what
+// Package events serves Hasura's event triggers: one adapter (event.go, deliver.go), one
+// table (table.go), one file per subject. Done, repeated or pointless is 200; only what
 // another delivery can help is an error. It never sends Retry-After: Hasura would
 // deliver again for ever, its tries spent or not.
 package events
@@ -9,18 +9,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net/http"
+	"io"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/handlers/wire"
 	"github.com/nself/tenancy/internal/fault"
-	"github.com/nself/tenancy/internal/inbox"
-	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/queue"
 )
 
 // Event is what Hasura delivers (hasura-contract 2.1), as far as effects may rely on
@@ -42,70 +37,40 @@ type Event struct {
 			New json.RawMessage `json:"new"` // of MANUAL: any JSON at all
 		} `json:"data"`
 	} `json:"event"`
+	Delivery json.RawMessage `json:"delivery_info"` // undocumented, so not relied on
+}
+
+// Work is an event and what its effect has at hand.
+type Work struct {
+	Event
+	outbox *queue.Outbox
+	warned func(meter string, threshold int)
+	after  []func() // done once the effect is committed
 }
 
 // Effect is what one event brings about, inside the inbox's transaction. A fault parks
 // the event; any other error asks for another delivery.
-type Effect func(ctx context.Context, tx pgx.Tx, e Event) error
+type Effect func(ctx context.Context, tx pgx.Tx, w *Work) error
 
-// Handler serves POST /events/{name} from the table.
-func Handler(db *pgxpool.Pool, table map[string]Effect) http.Handler {
-	router := chi.NewRouter()
-	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		Refuse(w, fault.New(fault.NotFound, "there is nothing at %.120q", r.URL.Path))
-	})
-	router.Post("/{name}", func(w http.ResponseWriter, r *http.Request) {
-		outcome, err := deliver(r, db, table)
-		if err != nil {
-			f := fault.From(pg.Explain(err))
-			requestlog.Fault(r.Context(), f)
-			Refuse(w, f)
-			return
-		}
-		requestlog.Add(r.Context(), slog.String("outcome", string(outcome)))
-		wire.Reply(w, http.StatusOK, map[string]any{"outcome": outcome})
-	})
-	return router
-}
-
-func deliver(r *http.Request, db *pgxpool.Pool, table map[string]Effect) (outcome inbox.Outcome, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = requestlog.Panic(r.Context(), p)
-		}
-	}()
-	name := chi.URLParam(r, "name")
-	effect, known := table[name]
-	if !known {
-		return "", fault.New(fault.NotFound, "there is no event handler %.80q", name)
-	}
-	raw, event, err := read(r)
-	if err != nil {
-		return "", err
-	}
-	requestlog.Add(r.Context(), slog.String("event_id", event.ID), slog.String("trigger", event.Trigger.Name))
-	e := inbox.Event{Source: "hasura", ID: event.ID, Trigger: event.Trigger.Name, Payload: raw}
-	outcome, err = inbox.Once(r.Context(), db, e, func(tx pgx.Tx) error { return effect(r.Context(), tx, event) })
-	if refused := pg.Explain(err); fault.Is(refused, fault.InvalidInput) {
-		e.Payload = nil // Postgres cannot keep it, now or later: park the event without
-		return inbox.Once(r.Context(), db, e, func(pgx.Tx) error { return refused })
-	}
-	return outcome, err
-}
-
-func read(r *http.Request) (json.RawMessage, Event, error) {
+// read decodes a delivery, and gives it as it came too.
+func read(body io.Reader) (json.RawMessage, Event, error) {
 	var raw json.RawMessage
-	var event Event
-	if err := wire.Decode(r.Body, &raw); err != nil {
-		return nil, event, err
+	if err := wire.Decode(body, &raw); err != nil {
+		return nil, Event{}, err
 	}
+	event, err := parse(raw)
+	return raw, event, err
+}
+
+func parse(raw json.RawMessage) (Event, error) {
+	var event Event
 	if err := wire.Decode(bytes.NewReader(raw), &event); err != nil {
-		return nil, event, err
+		return event, err
 	}
 	if event.ID == "" {
-		return nil, event, fault.New(fault.InvalidJSON, "the body is not an event: it has no id")
+		return event, fault.New(fault.InvalidJSON, "the body is not an event: it has no id")
 	}
-	return raw, event, nil
+	return event, nil
 }
 
 // row reads the new row of an event into T, a struct of the columns the effect needs.
@@ -119,3 +84,24 @@ func row[T any](raw json.RawMessage, what string) (T, error) {
 }
 
 func (e Event) table() string { return fmt.Sprintf("%s.%s", e.Table.Schema, e.Table.Name) }
+
+// isOf refuses the event of another table, which a trigger that leads here by mistake sends.
+func (e Event) isOf(table string) error {
+	if e.table() != table {
+		return fault.New(fault.InvalidInput, "the event is of %.120q, not of %s", e.table(), table)
+	}
+	return nil
+}
+
+// lastTry reports whether nothing delivers the event again by itself where this delivery
+// fails.
+func (e Event) lastTry() bool {
+	var info struct {
+		Current *int `json:"current_retry"`
+		Most    *int `json:"max_retries"`
+	}
+	if json.Unmarshal(e.Delivery, &info) != nil || info.Current == nil || info.Most == nil {
+		return false
+	}
+	return *info.Current >= *info.Most
+}

@@ -1,6 +1,8 @@
 package events_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,7 +20,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nself/tenancy/handlers"
+	"github.com/nself/tenancy/handlers/actions"
 	"github.com/nself/tenancy/internal/pgtest"
+	"github.com/nself/tenancy/internal/queue"
+	"github.com/nself/tenancy/internal/seal"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -26,25 +31,55 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const secret = "a-webhook-secret-for-tests"
 
 type house struct {
-	db     *pgxpool.Pool
+	db     *pgxpool.Pool // as nself_server
+	under  *pgtest.DB
+	config handlers.Config
 	router http.Handler
 }
 
 func newHouse(t *testing.T) house {
 	t.Helper()
-	return houseOver(pgtest.Database(t).Pool(t, "nself_server"))
+	under := pgtest.Database(t)
+	h := houseOver(t, under.Pool(t, "nself_server"))
+	h.under = under
+	return h
 }
 
-func houseOver(db *pgxpool.Pool) house {
-	return house{db: db, router: handlers.New(handlers.Config{
-		DB: db, WebhookSecrets: []string{secret}, MaxBodyBytes: 1 << 20, RequestTimeout: 10 * time.Second,
-		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
-	})}
+func houseOver(t *testing.T, db *pgxpool.Pool) house {
+	t.Helper()
+	box, err := seal.New(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox, err := queue.New(box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := handlers.Config{
+		DB: db, Actions: actions.Config{Outbox: outbox}, WebhookSecrets: []string{secret}, MaxBodyBytes: 1 << 20,
+		RequestTimeout: 10 * time.Second, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+	}
+	return house{db: db, config: config, router: handlers.New(config)}
 }
 
-func (h house) deliver(body string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "/events/tenant", strings.NewReader(body))
+func (h house) deliver(body string) *httptest.ResponseRecorder { return h.deliverTo("tenant", body) }
+
+func (h house) deliverTo(name, body string) *httptest.ResponseRecorder {
+	return h.send(context.Background(), name, body)
+}
+
+func (h house) send(ctx context.Context, name, body string) *httptest.ResponseRecorder {
+	return h.answer(request(name, body).WithContext(ctx))
+}
+
+// request is a delivery with the secret.
+func request(name, body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/events/"+name, strings.NewReader(body))
 	r.Header.Set("X-Webhook-Secret", secret)
+	return r
+}
+
+func (h house) answer(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.router.ServeHTTP(w, r)
 	return w
@@ -214,7 +249,7 @@ func TestAnOutageAsksForAnotherDelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nowhere.Close()
-	if w := houseOver(nowhere).deliver(body); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "" {
+	if w := houseOver(t, nowhere).deliver(body); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }

@@ -5,5 +5,7 @@ package events
 func Table() map[string]Effect {
 	return map[string]Effect{
 		"tenant": tenantChanged,
+		"usage":  tableChanged,
+		"quota":  quotaReached,
 	}
 }

@@ -24,11 +24,11 @@ type tenantRow struct {
 
 // tenantChanged ends the sessions of a tenant that went out of service. It looks at
 // when that was, not at what the tenant is by now: events come late and in any order.
-func tenantChanged(ctx context.Context, tx pgx.Tx, e Event) error {
-	if e.table() != "tenants.tenants" {
-		return fault.New(fault.InvalidInput, "the event is of %.120q, not of tenants.tenants", e.table())
+func tenantChanged(ctx context.Context, tx pgx.Tx, w *Work) error {
+	if err := w.isOf("tenants.tenants"); err != nil {
+		return err
 	}
-	t, err := row[tenantRow](e.Event.Data.New, "tenants.tenants")
+	t, err := row[tenantRow](w.Event.Event.Data.New, "tenants.tenants")
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ var standings = map[fault.Code]standing{
 	fault.NotFound:         {http.StatusNotFound, "invalid_request"},
 	fault.InvitationEnded:  {http.StatusConflict, "invalid_request"},
 	fault.QuotaExceeded:    {http.StatusConflict, "invalid_request"},
+	fault.ReservationEnded: {http.StatusConflict, "invalid_request"},
 	fault.AlreadyMember:    {http.StatusConflict, "invalid_request"},
 	fault.TooManyRequests:  {http.StatusTooManyRequests, "temporarily_unavailable"},
 	fault.Unavailable:      {http.StatusServiceUnavailable, "temporarily_unavailable"},

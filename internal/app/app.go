@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/nself/tenancy/handlers"
 	"github.com/nself/tenancy/handlers/actions"
@@ -27,7 +26,7 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/provider"
 	"github.com/nself/tenancy/internal/queue"
-	"github.com/nself/tenancy/internal/rate"
+	"github.com/nself/tenancy/internal/quota"
 	"github.com/nself/tenancy/internal/seal"
 	"github.com/nself/tenancy/internal/signin"
 	"github.com/nself/tenancy/internal/token"
@@ -37,6 +36,7 @@ import (
 type App struct {
 	DB     *pgxpool.Pool // as nself_server; Serve closes it in the end
 	Minter *token.Minter
+	Quota  *quota.Decider // decides while Serve runs
 	Router *chi.Mux
 	Log    *slog.Logger
 
@@ -85,11 +85,12 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 		Outbox: post, Minter: minter, Providers: providers, PublicURL: s.PublicURL, BaseDomain: s.BaseDomain, SignUp: s.AuthSignup == "open",
 	})
 	changes := listen.New(s.ListenURL, accessChannel, log)
+	registry := metrics(db)
 	return &App{
 		DB: db, Minter: minter, Log: log, changes: changes,
-		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log,
+		Quota: quota.New(quota.DeciderConfig{DB: db, Changes: changes, Holder: holder(), Log: log, Decided: decisions(registry)}),
+		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log, Routines: routines(s, post), Metrics: registry,
 			Deliver: func(ctx context.Context, m queue.Mail) (bool, error) { return desk.Deliver(ctx, db, m) },
-			Prune:   []jobs.Prune{{Name: "sessions", Run: token.Prune}, {Name: "sign-in links", Run: signin.Prune}, {Name: "rate limits", Run: rate.Prune}},
 		},
 		Router: handlers.New(handlers.Config{
 			DB: db,
@@ -101,7 +102,7 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 				Issuer: s.JWTIssuer, PublicURL: s.PublicURL, BaseDomain: s.BaseDomain, RefreshTTL: s.AuthRefreshTTL, TrustedProxies: s.Proxies()},
 			WebhookSecrets: s.WebhookSecrets, MaxBodyBytes: s.MaxBodyBytes, RequestTimeout: s.RequestTimeout,
 			Ready: append([]ops.Check{{Name: "database", Run: reachable(db)}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),
-			Log:   log, Metrics: metrics(),
+			Log:   log, Metrics: registry,
 		}),
 	}, nil
 }
@@ -119,10 +120,13 @@ func mail(s config.Server, box *seal.Box) (*queue.Outbox, *mailer.Mailer, error)
 	return post, sender, err
 }
 
-func metrics() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return registry
+// holder names this process, for people who look at the leases.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
 }
 
 // reachable tells the log what is wrong, and anyone who asks only that something is.

@@ -11,9 +11,9 @@ import (
 	"github.com/nself/tenancy/internal/jobs"
 )
 
-// Serve answers requests, follows the database's notifications and works the queue until
-// ctx ends; then requests and jobs under way finish, side by side, and the database is
-// closed.
+// Serve answers requests, follows the database's notifications, holds leases of quotas
+// and works the queue until ctx ends; then requests and jobs under way finish, side by
+// side, the leases are handed back and the database is closed.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	defer a.DB.Close()
 	work, err := jobs.Start(ctx, a.work)
@@ -22,13 +22,16 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
+	serving, served := context.WithCancel(context.WithoutCancel(ctx)) // until the last request is answered
+	defer served()
 	var others sync.WaitGroup
-	var stopped error
+	var stopped, handedBack error
 	others.Go(func() {
-		if err := a.changes.Run(running); err != nil { // it ends with its context, or before it begins
+		if err := a.changes.Run(serving); err != nil { // it ends with its context, or before it begins
 			a.Log.Error("no notifications are followed: every token is looked up", "error", err.Error())
 		}
 	})
+	others.Go(func() { handedBack = a.Quota.Run(serving) })
 	others.Go(func() {
 		<-running.Done()
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -37,8 +40,9 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	})
 	err = listenAndDrain(running, listener, a.Router)
 	stop()
+	served()
 	others.Wait()
-	return errors.Join(err, stopped)
+	return errors.Join(err, stopped, handedBack)
 }
 
 // drainTime is how long requests under way may take to end once the server stops.

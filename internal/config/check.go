@@ -55,9 +55,14 @@ func (s *Server) check(problems *fault.Problems) {
 	between(problems, "PORT", s.Port, 1, 65535)
 	between(problems, "TENANT_RESTORE_DAYS", s.RestoreDays, 1, 3650)
 	between(problems, "MAX_BODY_BYTES", s.MaxBodyBytes, 1024, 64<<20)
+	between(problems, "USAGE_RETENTION", s.UsageRetention, keysKept, 10*365*24*time.Hour)
 	between(problems, "JWT_TTL", s.JWTTTL, time.Minute, 24*time.Hour)
 	between(problems, "REQUEST_TIMEOUT", s.RequestTimeout, time.Second, 29*time.Second) // Hasura waits 30 s
 }
+
+// keysKept is for how long usage is known by its idempotency key, and may be reversed: its
+// records are needed as long.
+const keysKept = 35 * 24 * time.Hour
 
 func between[T cmp.Ordered](problems *fault.Problems, name string, value, least, most T) {
 	if value < least || value > most {

@@ -31,6 +31,7 @@ type Server struct {
 	JWTAudience    string        `env:"JWT_AUDIENCE" envDefault:"hasura"`
 	JWTAlgorithm   string        `env:"JWT_ALGORITHM" envDefault:"ES256"`
 	JWTTTL         time.Duration `env:"JWT_TTL" envDefault:"15m"`
+	UsageRetention time.Duration `env:"USAGE_RETENTION" envDefault:"9600h"`
 	MaxBodyBytes   int64         `env:"MAX_BODY_BYTES" envDefault:"1048576"`
 	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" envDefault:"25s"`
 	LogLevel       slog.Level    `env:"LOG_LEVEL" envDefault:"info"`

@@ -29,7 +29,7 @@ func TestDefaultsServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Port != 8080 || len(s.WebhookSecrets) != 2 || s.WebhookSecrets[1] != "old-secret-of-a-length" || s.JWTTTL != 15*time.Minute || len(s.TenantDefaults().Strategies) != 2 || len(s.SealingKey()) != 32 {
+	if s.Port != 8080 || len(s.WebhookSecrets) != 2 || s.WebhookSecrets[1] != "old-secret-of-a-length" || s.JWTTTL != 15*time.Minute || s.UsageRetention != 400*24*time.Hour || len(s.TenantDefaults().Strategies) != 2 || len(s.SealingKey()) != 32 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -38,7 +38,7 @@ func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
 	_, err := config.Load[config.Server](with(map[string]string{
 		"DATABASE_URL": "mysql://root:hunter2@db", "NSELF_WEBHOOK_SECRET": "short", "NSELF_ENCRYPTION_KEY": "hunter2",
 		"PORT": "eighty", "TENANT_STRATEGY": "both", "TENANT_SCHEMA_PREFIX": "T'; --", "JWT_ALGORITHM": "none", "JWT_TTL": "1s",
-		"TENANT_RESTORE_DAYS": "-1", "MAX_BODY_BYTES": "1", "REQUEST_TIMEOUT": "31s", "BASE_DOMAIN": "https://example.com", "JWT_ISSUER": " ",
+		"TENANT_RESTORE_DAYS": "-1", "MAX_BODY_BYTES": "1", "REQUEST_TIMEOUT": "31s", "USAGE_RETENTION": "839h", "BASE_DOMAIN": "https://example.com", "JWT_ISSUER": " ",
 		"LOG_LEVEL": "loud", "DATABASE_LISTEN_URL": "postgres://nself_server:hunter2@db/app?sslmode=prefered", "PUBLIC_URL": "https://auth.example.com/path",
 		"AUTH_SIGNUP": "closed", "AUTH_SESSION_TTL": "1s", "AUTH_REFRESH_TTL": "1s", "TRUSTED_PROXIES": "10.0.0.0", "SMTP_HOST": "mail.example.com",
 		"SMTP_PORT": "0", "SMTP_FROM": "nobody", "SMTP_USERNAME": "ada", "SMTP_TLS": "ssl",
@@ -48,7 +48,7 @@ func TestEveryFaultIsReportedAtOnceAndNoSecretIsQuoted(t *testing.T) {
 	}
 	for _, name := range []string{
 		"DATABASE_URL", "NSELF_WEBHOOK_SECRET", "NSELF_ENCRYPTION_KEY", "PORT", "TENANT_STRATEGY", "TENANT_SCHEMA_PREFIX", "JWT_ALGORITHM", "JWT_TTL",
-		"TENANT_RESTORE_DAYS", "MAX_BODY_BYTES", "REQUEST_TIMEOUT", "BASE_DOMAIN", "JWT_ISSUER", "LOG_LEVEL",
+		"TENANT_RESTORE_DAYS", "MAX_BODY_BYTES", "REQUEST_TIMEOUT", "USAGE_RETENTION", "BASE_DOMAIN", "JWT_ISSUER", "LOG_LEVEL",
 		"DATABASE_LISTEN_URL", "PUBLIC_URL", "AUTH_SIGNUP", "AUTH_SESSION_TTL", "AUTH_REFRESH_TTL", "TRUSTED_PROXIES", "SMTP_PORT", "SMTP_FROM", "SMTP_PASSWORD", "SMTP_TLS",
 	} {
 		if strings.Count("\n"+err.Error(), "\n"+name+" ") != 1 {

@@ -26,7 +26,8 @@ var house = []room{
 	{"leaf", []string{"internal/id", "internal/fault", "internal/session", "internal/text", "internal/pg", "internal/audit",
 		"internal/idempotency", "internal/inbox", "internal/seal", "internal/secret", "internal/strictjson", "internal/rate",
 		"internal/queue", "internal/listen"}, []string{"leaf"}, false},
-	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token", "internal/identity", "internal/apikey"},
+	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token", "internal/identity", "internal/apikey",
+		"internal/entitlement", "internal/usage", "internal/quota"},
 		[]string{"leaf", "noun"}, false},
 	{"flow", []string{"internal/signin"}, []string{"leaf", "noun", "partner"}, false},
 	{"files", []string{"hasura"}, nil, false},
@@ -41,13 +42,14 @@ var house = []room{
 	{"stand-in", []string{"internal/local/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "settings", "door", "wiring", "stand-in"}, true},
 	{"test support", []string{"internal/pgtest"}, []string{"leaf", "noun", "upkeep", "stand-in"}, false},
 	{"command", []string{"cmd/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "wall", "examiner", "settings", "wiring", "stand-in"}, true},
-	{"tests", []string{"internal/contract", "internal/acceptance", "deploy", "bench"}, nil, false},
+	{"tests", []string{"internal/contract", "internal/acceptance", "internal/quota/storm", "deploy", "bench"}, nil, false},
 }
 
 // nounsOf is which noun may use which other.
 var nounsOf = map[string][]string{
 	"internal/token":  {"internal/member"},
 	"internal/apikey": {"internal/member", "internal/token"},
+	"internal/quota":  {"internal/entitlement", "internal/usage"},
 }
 
 // standInUsers are the commands that start stand-ins.

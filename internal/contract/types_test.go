@@ -3,12 +3,14 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
 
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/metadata"
@@ -23,6 +25,8 @@ func scalar(t reflect.Type) string {
 		return "uuid"
 	case t == reflect.TypeFor[time.Time]():
 		return "timestamptz"
+	case t.ConvertibleTo(reflect.TypeFor[decimal.Decimal]()):
+		return "numeric"
 	case t == reflect.TypeFor[json.RawMessage](), t.Kind() == reflect.Map:
 		return "jsonb"
 	case t.Kind() == reflect.String:
@@ -39,95 +43,115 @@ func scalar(t reflect.Type) string {
 	return ""
 }
 
-// graphqlType is scalar with nullability and lists: a pointer may be null, a slice is a
-// list of what is never null.
-func graphqlType(t reflect.Type) string {
+// graph is the custom types of the metadata, objects or input objects, and the structs
+// that are written or read for them.
+type graph struct {
+	objects map[string]metadata.CustomType
+	structs map[string]reflect.Type // by the name of the type
+	faults  []string
+}
+
+func newGraph(objects []metadata.CustomType) *graph {
+	g := &graph{objects: map[string]metadata.CustomType{}, structs: map[string]reflect.Type{}}
+	for _, object := range objects {
+		g.objects[object.Name] = object
+	}
+	return g
+}
+
+// typeOf is scalar with nullability and lists: a pointer may be null, a slice is a list of
+// what is never null. A struct inside is the custom type that is declared in its place.
+func (g *graph) typeOf(t reflect.Type, declared string) string {
+	_, object := g.objects[declared]
 	switch {
 	case t.Kind() == reflect.Pointer:
-		return strings.TrimSuffix(graphqlType(t.Elem()), "!")
+		return strings.TrimSuffix(g.typeOf(t.Elem(), declared), "!")
 	case scalar(t) != "":
 		return scalar(t) + "!"
 	case t.Kind() == reflect.Slice:
-		return "[" + graphqlType(t.Elem()) + "]!"
+		return "[" + g.typeOf(t.Elem(), declared) + "]!"
+	case t.Kind() == reflect.Struct && object:
+		g.fit(declared, t, "a list or field of that type")
+		return declared + "!"
 	}
 	return "nothing in GraphQL (" + t.String() + ")!"
 }
 
 // fieldsOf lists a struct's JSON fields with their GraphQL types, as encoding/json and
 // the adapter see them: embedded structs share theirs, unexported fields are nobody's.
-func fieldsOf(t reflect.Type) map[string]string {
+func (g *graph) fieldsOf(t reflect.Type, declared map[string]string) map[string]string {
 	fields := map[string]string{}
 	for i := range t.NumField() {
 		field := t.Field(i)
 		switch {
 		case field.Anonymous:
-			for name, kind := range fieldsOf(field.Type) {
-				fields[name] = kind
-			}
+			maps.Copy(fields, g.fieldsOf(field.Type, declared))
 		case field.IsExported():
-			fields[field.Tag.Get("json")] = graphqlType(field.Type)
+			name := field.Tag.Get("json")
+			fields[name] = g.typeOf(field.Type, strings.Trim(declared[name], "[]!"))
 		}
 	}
 	return fields
 }
 
-func declaredFields(arguments []metadata.Argument) map[string]string {
-	fields := map[string]string{}
+// compare notes where the fields of a struct are not those declared for it.
+func (g *graph) compare(what string, t reflect.Type, arguments []metadata.Argument) {
+	declared := map[string]string{}
 	for _, argument := range arguments {
-		fields[argument.Name] = argument.Type
+		declared[argument.Name] = argument.Type
 	}
-	return fields
+	if diff := cmp.Diff(g.fieldsOf(t, declared), declared); diff != "" {
+		g.faults = append(g.faults, fmt.Sprintf("%s of %s (-) and of actions.graphql (+):\n%s", what, t, diff))
+	}
+}
+
+// fit compares a custom type with its struct, of which it has one wherever it appears.
+func (g *graph) fit(name string, t reflect.Type, where string) {
+	switch other := g.structs[name]; {
+	case other == nil:
+		g.structs[name] = t
+		g.compare("type "+name+": fields", t, g.objects[name].Fields)
+	case other != t:
+		g.faults = append(g.faults, fmt.Sprintf("type %s is written as %s in one place and as %s by %s", name, other, t, where))
+	}
+}
+
+// all is every fault, and the types that no struct was found for.
+func (g *graph) all() []string {
+	for name := range g.objects {
+		if g.structs[name] == nil {
+			g.faults = append(g.faults, fmt.Sprintf("type %s belongs to no action", name))
+		}
+	}
+	return g.faults
 }
 
 func argumentsAsRead(m *metadata.Metadata) []string {
-	var faults []string
-	table := served()
+	g, table := newGraph(m.CustomTypes.InputObjects), served()
 	for _, declared := range m.Actions {
-		action, ok := table[declared.Name]
-		if !ok {
-			continue // servedAsDeclared tells
-		}
-		if diff := cmp.Diff(fieldsOf(action.Input), declaredFields(declared.Arguments)); diff != "" {
-			faults = append(faults, fmt.Sprintf("action %s: arguments of %s (-) and of actions.graphql (+):\n%s", declared.Name, action.Input, diff))
+		if action, ok := table[declared.Name]; ok { // of others servedAsDeclared tells
+			g.compare("action "+declared.Name+": arguments", action.Input, declared.Arguments)
 		}
 	}
-	return faults
+	return g.all()
 }
 
 // repliesAsWritten compares each output type with the struct that is written for it.
-// One type has one struct wherever it appears, and no type is left without an action.
 func repliesAsWritten(m *metadata.Metadata) []string {
-	var faults []string
-	objects := map[string]metadata.CustomType{}
-	for _, object := range m.CustomTypes.Objects {
-		objects[object.Name] = object
-	}
-	table, written := served(), map[string]reflect.Type{}
+	g, table := newGraph(m.CustomTypes.Objects), served()
 	for _, declared := range m.Actions {
 		action, ok := table[declared.Name]
 		if !ok {
 			continue // servedAsDeclared tells
 		}
 		name, reply := unwrap(declared.Output, action.Output)
-		object, known := objects[name]
-		switch {
-		case !known:
-			faults = append(faults, fmt.Sprintf("action %s: the output %s does not fit the reply %s", declared.Name, declared.Output, action.Output))
-		case written[name] != nil && written[name] != reply:
-			faults = append(faults, fmt.Sprintf("type %s is written as %s by one action and as %s by %s", name, written[name], reply, declared.Name))
-		case written[name] == nil:
-			written[name] = reply
-			if diff := cmp.Diff(fieldsOf(reply), declaredFields(object.Fields)); diff != "" {
-				faults = append(faults, fmt.Sprintf("type %s: fields of %s (-) and of actions.graphql (+):\n%s", name, reply, diff))
-			}
+		if _, known := g.objects[name]; !known {
+			g.faults = append(g.faults, fmt.Sprintf("action %s: the output %s does not fit the reply %s", declared.Name, declared.Output, action.Output))
+			continue
 		}
+		g.fit(name, reply, "action "+declared.Name)
 	}
-	for name := range objects {
-		if written[name] == nil {
-			faults = append(faults, fmt.Sprintf("type %s belongs to no action", name))
-		}
-	}
-	return faults
+	return g.all()
 }
 
 // unwrap takes the list and the "never null" off an output type and its Go type alike;
@@ -155,6 +179,9 @@ func TestEveryArgumentIsReadAsDeclared(t *testing.T) {
 		{"argument may be null", "actions.graphql", "confirmSlug: String!", "confirmSlug: String", "deleteTenant"},
 		{"another type", "actions.graphql", "ttlSeconds: Int", "ttlSeconds: bigint", "mintToken"},
 		{"one argument more", "actions.graphql", "suspendTenant(tenant: String!,", "suspendTenant(tenant: String!, until: timestamptz,", "until"},
+		{"a field of a list", "actions.graphql", "  key: String!\n  \"At least 0,", "  name: String!\n  \"At least 0,", "type UsageEventInput"},
+		{"a number of another type", "actions.graphql", "amount: numeric!", "amount: Float!", "reserveQuota"},
+		{"input type of no action", "actions.graphql", "input UsageEventInput {", "input Nobodys { id: uuid! }\n\ninput UsageEventInput {", "Nobodys belongs to no action"},
 	})
 }
 
@@ -167,5 +194,7 @@ func TestEveryReplyIsWrittenAsDeclared(t *testing.T) {
 		{"one for a list", "actions.graphql", "myTenants: [MyTenant!]!", "myTenants: MyTenant!", "myTenants"},
 		{"another output", "actions.graphql", "restoreTenant(tenant: String!): Tenant!", "restoreTenant(tenant: String!): MyTenant!", "restoreTenant"},
 		{"type of no action", "actions.graphql", "type MyTenant {", "type Nobodys { id: uuid! }\n\ntype MyTenant {", "Nobodys belongs to no action"},
+		{"a field inside a reply", "actions.graphql", "  reason: String!\n}", "  reason: String\n}", "type RefusedEvent"},
+		{"one type for two", "actions.graphql", "refused: [RefusedEvent!]!", "refused: [MeterUsage!]!", "type MeterUsage is written"},
 	})
 }

@@ -176,20 +176,26 @@ func TestATableOfTheServersThatOthersReadIsSeen(t *testing.T) {
 	}
 }
 
-// hasuraRan makes what Hasura makes in the database: its catalog, and the event
-// trigger of the tenants' status.
+// hasuraRan makes what Hasura makes in the database: its catalog and the event triggers.
 const hasuraRan = `
 	CREATE SCHEMA hdb_catalog AUTHORIZATION nself_hasura;
 	SET ROLE nself_hasura;
 	CREATE TABLE hdb_catalog.event_log (id text, payload jsonb);
 	CREATE FUNCTION hdb_catalog.log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO hdb_catalog.event_log VALUES (''e''); RETURN NULL; END';
 	CREATE TRIGGER "notify_hasura_tenant_status_UPDATE" AFTER UPDATE ON tenants.tenants FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
+	CREATE TRIGGER "notify_hasura_member_usage_INSERT" AFTER INSERT ON tenants.tenant_members FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
+	CREATE TRIGGER "notify_hasura_member_usage_DELETE" AFTER DELETE ON tenants.tenant_members FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
+	CREATE TRIGGER "notify_hasura_storage_usage_INSERT" AFTER INSERT ON tenants.storage_objects FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
+	CREATE TRIGGER "notify_hasura_storage_usage_UPDATE" AFTER UPDATE ON tenants.storage_objects FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
+	CREATE TRIGGER "notify_hasura_storage_usage_DELETE" AFTER DELETE ON tenants.storage_objects FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
+	CREATE TRIGGER "notify_hasura_quota_reached_INSERT" AFTER INSERT ON billing.usage_totals FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
+	CREATE TRIGGER "notify_hasura_quota_reached_UPDATE" AFTER UPDATE ON billing.usage_totals FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
 	RESET ROLE`
 
 func TestEventTriggersAreLookedForInPostgres(t *testing.T) {
 	db := pgtest.Database(t)
 	checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
-	fails(t, checks, "event triggers", "notify_hasura_tenant_status_UPDATE on tenants.tenants", "nself tenant init")
+	fails(t, checks, "event triggers", "notify_hasura_member_usage_DELETE on tenants.tenant_members", "nself tenant init")
 	fails(t, checks, "event log", "made none", "source default")
 	plant(t, db, hasuraRan, "")
 	checks, _ = examine(t, Config{DatabaseURL: db.URL("nself_owner")})
@@ -208,7 +214,7 @@ func TestGrantEventLogOpensItToEveryWriter(t *testing.T) {
 		t.Fatalf("before: %+v, %v", state, err)
 	}
 	checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
-	fails(t, checks, "event log", "by nself_server, nself_tenant, so", "nself tenant init")
+	fails(t, checks, "event log", "by nself_server, nself_tenant, nself_app, so", "nself tenant init")
 	for range 2 {
 		if err := GrantEventLog(t.Context(), owner); err != nil {
 			t.Fatal(err)
@@ -226,9 +232,12 @@ func TestGrantEventLogOpensItToEveryWriter(t *testing.T) {
 	}
 }
 
-func TestAnEventTriggerOnTheCustomersTableNeedsTheAppsGrant(t *testing.T) {
+func TestAnEventTriggerOnATableThatTheAppWritesNeedsTheAppsGrant(t *testing.T) {
 	db := pgtest.Database(t)
 	plant(t, db, hasuraRan, "")
+	for _, op := range []string{"INSERT", "UPDATE", "DELETE"} {
+		plant(t, db, `DROP TRIGGER "notify_hasura_storage_usage_`+op+`" ON tenants.storage_objects`, "")
+	}
 	plant(t, db, "GRANT USAGE ON SCHEMA hdb_catalog TO nself_server, nself_tenant; GRANT INSERT ON hdb_catalog.event_log TO nself_server, nself_tenant", "")
 	checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
 	passes(t, checks, "event log")

@@ -52,7 +52,7 @@ func (x *examination) eventTriggers(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d of %d installed", len(wanted), len(wanted)), nil
 }
 
-// triggersOf lists the Postgres triggers that Hasura makes for our event triggers.
+// triggersOf lists the Postgres triggers that Hasura makes for our event triggers, by name.
 func triggersOf(ours *metadata.Metadata) []installed {
 	var wanted []installed
 	for _, table := range ours.Tables {
@@ -65,6 +65,7 @@ func triggersOf(ours *metadata.Metadata) []installed {
 			}
 		}
 	}
+	slices.SortFunc(wanted, func(a, b installed) int { return strings.Compare(a.String(), b.String()) })
 	return wanted
 }
 

@@ -38,6 +38,7 @@ const (
 	InvitationEnded      Code = "invitation-ended"
 	TransferEnded        Code = "transfer-ended"
 	QuotaExceeded        Code = "quota-exceeded"
+	ReservationEnded     Code = "reservation-ended"
 	SessionEnded         Code = "session-ended"
 	InvalidToken         Code = "invalid-token"
 	InvalidGrant         Code = "invalid-grant"
@@ -78,7 +79,8 @@ var Codes = []struct {
 	{AlreadyInvited, "An invitation to this address is open; resend or revoke it."},
 	{InvitationEnded, "The invitation is accepted, revoked or expired."},
 	{TransferEnded, "The offer of ownership is accepted, declined, taken back or expired."},
-	{QuotaExceeded, "The plan's limit is reached; `limit` and `current` say which and how much."},
+	{QuotaExceeded, "The limit of a meter is reached; `meter`, `limit`, `current` and `remaining` say which and how much, `resetDate` when it begins anew."},
+	{ReservationEnded, "The reservation is settled, released or expired; `state` says which."},
 	{SessionEnded, "The session has ended: signed out, revoked, or its time is over; sign in again."},
 	{InvalidToken, "The token is not one of this server's, is damaged, or its time is over."},
 	{InvalidGrant, "What was shown to get a token (a provider's token, a refresh token, an API key) is not good, or no longer."},

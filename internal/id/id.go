@@ -10,12 +10,14 @@ import (
 )
 
 type (
-	tenant     struct{}
-	user       struct{}
-	session    struct{}
-	invitation struct{}
-	transfer   struct{}
-	apiKey     struct{}
+	tenant      struct{}
+	user        struct{}
+	session     struct{}
+	invitation  struct{}
+	transfer    struct{}
+	apiKey      struct{}
+	reservation struct{}
+	lease       struct{}
 )
 
 type (
@@ -31,6 +33,10 @@ type (
 	Transfer = Of[transfer]
 	// APIKey names an API key inside its tenant.
 	APIKey = Of[apiKey]
+	// Reservation names an amount reserved inside its tenant.
+	Reservation = Of[reservation]
+	// Lease names a part of a quota that a server decides over, inside its tenant.
+	Lease = Of[lease]
 )
 
 // Of is a UUID of one kind of thing. The zero value means "none" and is NULL in SQL

@@ -75,58 +75,12 @@ func TestWithoutAMailServerMailsWaitAndTheRestGoesOn(t *testing.T) {
 	config := w.config(t)
 	config.Mailer = nil
 	pruned := make(chan struct{}, 1)
-	config.Prune = []Prune{{Name: "links", Run: func(context.Context, pg.DB) (int64, error) { pruned <- struct{}{}; return 0, nil }}}
+	config.Routines = []Routine{{Name: "links", Every: time.Hour, Run: func(context.Context, pg.DB) (int64, error) { pruned <- struct{}{}; return 0, nil }}}
 	w.send(t, "ada@example.com")
 	run(t, config)
 	<-pruned
 	state, err := pg.Scalar[string](t.Context(), w.pool, `SELECT state::text FROM nself.river_job WHERE kind = 'mail'`, nil)
 	if err != nil || state != "available" {
 		t.Errorf("the mail is %s, %v", state, err)
-	}
-}
-
-func TestOneServerPrunesOnceAnHourAndOneFailureHoldsUpNone(t *testing.T) {
-	w := newWorld(t, nil)
-	config := w.config(t)
-	done := make(chan string, 16)
-	name := func(name string, rows int64, err error) Prune {
-		return Prune{Name: name, Run: func(ctx context.Context, db pg.DB) (int64, error) {
-			if _, err := db.Exec(ctx, `SELECT 1`); err != nil {
-				t.Error(err)
-			}
-			done <- name
-			return rows, err
-		}}
-	}
-	config.Prune = []Prune{name("links", 0, errors.New("no luck")), name("limits", 7, nil)}
-	run(t, config)
-	run(t, config)
-	for range 3 { // as often as a round that fails is tried
-		for _, want := range []string{"links", "limits"} {
-			if got := <-done; got != want {
-				t.Fatalf("%s ran, and not %s", got, want)
-			}
-		}
-	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		rounds, err := pg.Scalar[string](t.Context(), w.pool, `SELECT string_agg(state::text, ' ') FROM nself.river_job WHERE kind = 'prune'`, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if rounds == "discarded" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("rounds: %s", rounds)
-		}
-	}
-	log := w.log.String()
-	for _, want := range []string{`rows_of=limits rows=7`, `rows_of=links error="no luck"`} {
-		if !strings.Contains(log, want) {
-			t.Errorf("the log lacks %s:\n%s", want, log)
-		}
-	}
-	if len(done) != 0 {
-		t.Errorf("%d more ran", len(done))
 	}
 }

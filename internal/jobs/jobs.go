@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
@@ -32,8 +33,9 @@ type Config struct {
 	// puts the mail off.
 	Deliver func(ctx context.Context, m queue.Mail) (bool, error)
 
-	Prune []Prune // what is taken away once an hour, by one of the servers
-	Log   *slog.Logger
+	Routines []Routine             // each is done once in its time, by one of the servers
+	Metrics  prometheus.Registerer // nil measures nothing that is seen
+	Log      *slog.Logger
 }
 
 // tempo is how soon things happen.
@@ -57,7 +59,6 @@ var everyday = tempo{
 const (
 	jobTime     = time.Minute // of a job whose worker does not say otherwise
 	mailWorkers = 4
-	upkeepQueue = "upkeep"
 )
 
 // Runner works until it is stopped.
@@ -84,14 +85,14 @@ func start(ctx context.Context, config Config, tempo tempo) (*Runner, error) {
 func settings(config Config, tempo tempo) *river.Config {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &mailWorker{config: config})
-	river.AddWorker(workers, &pruneWorker{config: config})
-	queues := map[string]river.QueueConfig{upkeepQueue: {MaxWorkers: 1}}
+	river.AddWorker(workers, newRoutineWorker(config))
+	queues := map[string]river.QueueConfig{upkeepQueue: {MaxWorkers: 1}, promptQueue: {MaxWorkers: 1}}
 	if config.Mailer != nil {
 		queues[queue.MailQueue] = river.QueueConfig{MaxWorkers: mailWorkers}
 	}
 	return &river.Config{
 		Schema:  queue.Schema,
-		Workers: workers, Queues: queues, PeriodicJobs: []*river.PeriodicJob{hourlyPrune()},
+		Workers: workers, Queues: queues, PeriodicJobs: rounds(config.Routines),
 		PollOnly: true, FetchPollInterval: tempo.poll, FetchCooldown: min(tempo.poll, river.FetchCooldownDefault),
 		JobTimeout: jobTime, RescueStuckJobsAfter: tempo.rescue, SoftStopTimeout: tempo.drain,
 		RetryPolicy: policy(tempo.pauses),

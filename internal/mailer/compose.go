@@ -23,6 +23,7 @@ var needed = map[queue.MailKind][]string{
 	queue.SignIn:            {queue.Link},
 	queue.Invitation:        {queue.Link, queue.TenantName, queue.Role, queue.Expires},
 	queue.OwnershipTransfer: {queue.TenantName, queue.From},
+	queue.QuotaWarning:      {queue.TenantName, queue.Meter, queue.Used, queue.Limit, queue.Percent, queue.Enforcement},
 }
 
 // letter is what the templates see. Names are one line each, however they were typed.
@@ -31,6 +32,7 @@ type letter struct {
 	Link, TenantName, Role, From string
 	Inviter, InviterEmail        string
 	Until, Expires               string // a time as people read it
+	Quota                        quota
 }
 
 // Compose writes the mail of a kind; sender is the name it goes out under. A value that
@@ -84,7 +86,11 @@ func read(m queue.Mail, sender string) (letter, error) {
 	if err != nil {
 		return letter{}, err
 	}
-	expires, err := moment(m.Values[queue.Expires])
+	expires, err := moment(m.Values, queue.Expires)
+	if err != nil {
+		return letter{}, err
+	}
+	warned, err := readQuota(m)
 	if err != nil {
 		return letter{}, err
 	}
@@ -95,7 +101,7 @@ func read(m queue.Mail, sender string) (letter, error) {
 	}
 	return letter{
 		Sender: sender, To: m.To, Link: link, TenantName: name(queue.TenantName), Role: name(queue.Role), From: name(queue.From),
-		Inviter: inviter, InviterEmail: name(queue.InviterEmail), Until: readable(m.Until), Expires: expires,
+		Inviter: inviter, InviterEmail: name(queue.InviterEmail), Until: readable(m.Until), Expires: expires, Quota: warned,
 	}, nil
 }
 
@@ -111,13 +117,13 @@ func webAddress(link string) (string, error) {
 	return parsed.String(), nil
 }
 
-func moment(value string) (string, error) {
-	if value == "" {
+func moment(values map[string]string, field string) (string, error) {
+	if values[field] == "" {
 		return "", nil
 	}
-	at, err := time.Parse(time.RFC3339, value)
+	at, err := time.Parse(time.RFC3339, values[field])
 	if err != nil {
-		return "", fmt.Errorf("the value %s is %.40q; a time such as 2006-01-02T15:04:05Z is needed", queue.Expires, value)
+		return "", fmt.Errorf("the value %s is %.40q; a time such as 2006-01-02T15:04:05Z is needed", field, values[field])
 	}
 	return readable(at), nil
 }

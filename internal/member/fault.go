@@ -51,14 +51,17 @@ func writeFault(err error, user id.User) error {
 	return err
 }
 
-// quotaExceeded reads what tenants.keep_user_quota says: the limit of the plan, and how
-// many people the tenant has without the one who was refused.
+// quotaExceeded reads what tenants.keep_user_quota says: how many people the tenant may
+// have, and how many it has without the one who was refused.
 func quotaExceeded(err error) error {
 	var refused *pgconn.PgError
-	var quota struct{ Limit, Current int64 }
+	var quota struct {
+		Meter                     string
+		Limit, Current, Remaining int64
+	}
 	if !errors.As(err, &refused) || json.Unmarshal([]byte(refused.Detail), &quota) != nil {
 		return err
 	}
-	return fault.New(fault.QuotaExceeded, "the tenant's plan is for %d users and it has %d; remove somebody or change the plan", quota.Limit, quota.Current).
-		With("limit", quota.Limit).With("current", quota.Current)
+	return fault.New(fault.QuotaExceeded, "the tenant may have %d users and has %d; remove somebody or change the plan", quota.Limit, quota.Current).
+		With("meter", quota.Meter).With("limit", quota.Limit).With("current", quota.Current).With("remaining", quota.Remaining)
 }

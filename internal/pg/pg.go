@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 
 	"github.com/jackc/pgx/v5"
@@ -138,7 +139,7 @@ func Explain(err error) error {
 		return explain(pgErr, err)
 	case NoRow(err):
 		return changedMeanwhile(err)
-	case errors.As(err, &connectErr), errors.As(err, &netErr), pgconn.SafeToRetry(err):
+	case errors.As(err, &connectErr), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF), pgconn.SafeToRetry(err):
 		return unavailable(err)
 	}
 	return err

@@ -3,6 +3,7 @@ package pg_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -29,6 +30,9 @@ func TestExplainTellsTheCallersValuesFromOutagesAndBugs(t *testing.T) {
 		if got := fault.From(pg.Explain(err)).Code; got != fault.Forbidden {
 			t.Errorf("%s is %s", name, got)
 		}
+	}
+	if got := fault.From(pg.Explain(fmt.Errorf("read: %w", io.ErrUnexpectedEOF))).Code; got != fault.Unavailable {
+		t.Errorf("a connection that was cut is %s", got)
 	}
 	told := fault.New(fault.InvalidGrant, "told already").Because(fmt.Errorf("read it: %w", pgx.ErrNoRows))
 	if got := fault.From(pg.Explain(told)).Code; got != fault.InvalidGrant {

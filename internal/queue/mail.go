@@ -31,6 +31,7 @@ const (
 	SignIn            MailKind = "sign-in"            // Link; TenantName optional
 	Invitation        MailKind = "invitation"         // Link, TenantName, Role, Expires; InviterName, InviterEmail optional
 	OwnershipTransfer MailKind = "ownership-transfer" // TenantName, From; Link, Expires optional
+	QuotaWarning      MailKind = "quota-warning"      // TenantName, Meter, Used, Limit, Percent, Enforcement; Unit, Resets optional
 )
 
 // priority is River's, 1 to 4: somebody waits for a sign-in mail, and a hundred
@@ -51,6 +52,13 @@ const (
 	Role         = "ROLE"          // owner, admin, member or guest
 	Expires      = "EXPIRES"       // RFC 3339
 	From         = "FROM"          // whoever offers: a name or an address
+	Meter        = "METER"         // the meter's name, such as API requests
+	Unit         = "UNIT"          // what it is counted in; bytes are told in KiB to TiB
+	Used         = "USED"          // an amount in digits
+	Limit        = "LIMIT"         // a whole number in digits; what is unlimited has no mail
+	Percent      = "PERCENT"       // the threshold that was reached: 80 or 100
+	Enforcement  = "ENFORCEMENT"   // hard or soft
+	Resets       = "RESETS"        // RFC 3339: the end of the period; none for a level
 )
 
 // Mail is one mail to one address.

@@ -1,5 +1,6 @@
 // Package setting keeps a tenant's own settings: JSON values by key. It owns
-// tenants.tenant_settings; what a key means is for whoever reads it.
+// tenants.tenant_settings; what a key means is for whoever reads it, but for time_zone, by
+// which a tenant's periods begin: that is a zone there is.
 package setting
 
 import (
@@ -39,10 +40,13 @@ func CheckKey(field, key string, problems *fault.Problems) {
 	}
 }
 
-// CheckValue tells what is wrong with a setting's value.
-func CheckValue(field string, value json.RawMessage, problems *fault.Problems) {
-	if len(value) > maxValue {
+// CheckValue tells what is wrong with the value of the setting named key.
+func CheckValue(field, key string, value json.RawMessage, problems *fault.Problems) {
+	switch {
+	case len(value) > maxValue:
 		problems.Add(field, "has %d bytes of JSON; at most %d are allowed", len(value), maxValue)
+	case key == timeZone && !isZone(value):
+		problems.Add(field, "of %s must be a time zone of the IANA database, such as Europe/Berlin or UTC; got %.60s", key, value)
 	}
 }
 

@@ -214,7 +214,8 @@ func createFault(err error, in CreateInput) error {
 	case "tenants_owner_user_id_fkey", "tenant_members_user_id_fkey":
 		return noUser(in.Owner)
 	case "tenant_members_user_quota": // the first user of the tenant is one too many
-		return fault.New(fault.QuotaExceeded, "plan %q is for no users at all; choose another", in.Plan).With("limit", 0).With("current", 0)
+		return fault.New(fault.QuotaExceeded, "plan %q is for no users at all; choose another", in.Plan).
+			With("meter", "users").With("limit", 0).With("current", 0).With("remaining", 0)
 	}
 	if err != nil {
 		return fmt.Errorf("create tenant %q: %w", in.Name, err)

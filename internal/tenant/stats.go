@@ -35,7 +35,7 @@ type Stats struct {
 const statsSQL = `
 SELECT t.id AS tenant_id, t.slug, t.status, t.plan, t.created_at,
 	m.members, m.owners, m.admins, m.guests, i.open_invitations, s.settings, a.active_sessions,
-	coalesce((SELECT l."limit" FROM billing.plan_limits l WHERE l.plan = t.plan AND l.meter = 'users'), -1) AS max_users,
+	(SELECT e."limit" FROM billing.entitlement(t.id, 'users') e) AS max_users,
 	g.audit_entries, g.last_activity_at
 FROM tenants.tenants t,
 	LATERAL (SELECT count(*) AS members, count(*) FILTER (WHERE p.role = 'owner') AS owners,

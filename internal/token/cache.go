@@ -16,6 +16,7 @@ const (
 	ofSession = "session:" // and the session's id: it has ended
 	ofTenant  = "tenant:"  // and the tenant's id: its status or one of its members changed
 	ofKeys    = "keys"
+	ofLimits  = "limits:" // what somebody may use changed, which says nothing of who may act
 )
 
 // cache remembers whom a token was of, up to a number of tokens. Each answer has the
@@ -52,6 +53,9 @@ func (c *cache) now() uint64 {
 
 // handOn takes note of a notification. What it does not know it takes for anything.
 func (c *cache) handOn(payload string) {
+	if strings.HasPrefix(payload, ofLimits) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.turn++

@@ -28,6 +28,7 @@ func TestAnAnswerThatAChangeOvertookIsNotGiven(t *testing.T) {
 	key, later := sha256.Sum256([]byte("a token")), time.Now().Add(time.Hour)
 	for payload, kept := range map[string]bool{
 		"session:" + caller.ID.String(): false, "tenant:" + caller.Tenant.String(): false, "*": false, "keys": false, "something": false,
+		"limits:*": true, "limits:" + caller.Tenant.String(): true,
 		"session:" + id.New[id.Session]().String(): true, "tenant:" + id.New[id.Tenant]().String(): true,
 	} {
 		c := newTestCache(t, 10)

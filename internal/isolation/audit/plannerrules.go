@@ -19,7 +19,8 @@ var plannerRules = []Rule{
 
 // leakySQL tells for every key column of every valid index of the tables one operator the
 // index is for that Postgres may not evaluate before the policy. Of a btree that is its
-// equality, or LIKE where the class is made for that.
+// equality, or LIKE where the class is made for that. What compares with another type (a
+// timestamptz with a timestamp) is not what an ordered index is for.
 const leakySQL = `
 	WITH kept AS MATERIALIZED (
 	  SELECT DISTINCT ON (p.amopfamily, p.amoplefttype) p.amopfamily, p.amoplefttype, o.oprname::text AS name,
@@ -28,6 +29,7 @@ const leakySQL = `
 	  JOIN pg_catalog.pg_operator o ON o.oid = p.amopopr JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
 	  JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
 	  WHERE p.amoppurpose = 's' AND NOT f.proleakproof AND (m.amname <> 'btree' OR p.amopstrategy = 3)
+	    AND (m.amname NOT IN ('btree', 'brin') OR p.amoplefttype = p.amoprighttype)
 	  ORDER BY p.amopfamily, p.amoplefttype, p.amopstrategy)
 	SELECT i.indrelid AS relation, x.relname::text AS index, m.amname::text AS method, k.n::int AS key,
 	       pg_get_indexdef(i.indexrelid, k.n, true) AS expression, coalesce(op.name, '~~') AS operator,

@@ -69,6 +69,13 @@ func newStand(t *testing.T, tree fs.FS, sql, actions string) *stand {
 	}
 	server := s.db.Pool(t, "nself_server")
 	s.mine, s.theirs = pgtest.NewTeam(t, server), pgtest.NewTeam(t, server)
+	for _, team := range []pgtest.Team{s.mine, s.theirs} {
+		for _, statement := range usageSQL {
+			if _, err := server.Exec(t.Context(), statement, team.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	var err error
 	if s.key, err = signingKey(); err != nil {
 		t.Fatal(err)
@@ -118,6 +125,18 @@ func (s *stand) replace(t *testing.T, tree fs.FS) {
 		text, _ := io.ReadAll(reply.Body)
 		t.Fatalf("replace_metadata: %d %s", reply.StatusCode, text)
 	}
+}
+
+// usageSQL gives a tenant a row in each table of usage and quota that Hasura shows.
+var usageSQL = []string{
+	`INSERT INTO billing.tenant_limits (tenant_id, meter, "limit") VALUES ($1, 'compute_hours', 100)`,
+	`INSERT INTO tenants.storage_objects (tenant_id, name, size_bytes) VALUES ($1, 'a/file', 7)`,
+	`INSERT INTO billing.usage_daily (tenant_id, meter, day, amount, events) VALUES ($1, 'compute_hours', current_date, 1, 1)`,
+	`SELECT FROM billing.take($1, 'compute_hours', ARRAY[90], ARRAY[NULL])`,
+	`SELECT FROM billing.reserve($1, 'compute_hours', 2, interval '1 hour')`,
+	`INSERT INTO billing.billing_cycles (tenant_id, anchor_at) VALUES ($1, now())`,
+	`INSERT INTO billing.quota_notices (tenant_id, meter, period_start, threshold, used, "limit", enforcement)
+	 SELECT tenant_id, meter, period_start, 80, 90, 100, 'hard' FROM billing.usage_totals WHERE tenant_id = $1 AND meter = 'compute_hours'`,
 }
 
 func crmSQL(t *testing.T) string {

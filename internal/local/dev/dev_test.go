@@ -62,14 +62,37 @@ func TestTheSameDataServesAgainWithTheSameTenantsAndSecrets(t *testing.T) {
 	if got := status(t, first.Get("SERVER_URL")+"/readyz"); got != http.StatusOK {
 		t.Errorf("readyz answers %d", got)
 	}
+	used := demoUsage(t, first)
+	if used != "acme api_requests 1234, acme compute_hours 12.5, acme storage 8022654976, acme users 4, techco api_requests 420, techco compute_hours 0.75, techco storage 14336, techco users 4" {
+		t.Errorf("the demo tenants have used %s", used)
+	}
 	stop()
 	second, stop := start(t, dir)
 	defer stop()
+	if again := demoUsage(t, second); again != used {
+		t.Errorf("and after another start %s", again)
+	}
 	for _, name := range []string{"ACME_TENANT_ID", "TECHCO_GUEST_ID", "HASURA_GRAPHQL_ADMIN_SECRET", "NSELF_WEBHOOK_SECRET"} {
 		if first.Get(name) == "" || first.Get(name) != second.Get(name) {
 			t.Errorf("%s was %q and is %q", name, first.Get(name), second.Get(name))
 		}
 	}
+}
+
+// demoUsage is what the demo tenants have used.
+func demoUsage(t *testing.T, e *dev.Environment) (used string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), e.Get("DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	const sql = `SELECT string_agg(n.slug || ' ' || t.meter || ' ' || trim_scale(t.used), ', ' ORDER BY n.slug, t.meter)
+		FROM billing.usage_totals t JOIN tenants.tenants n ON n.id = t.tenant_id`
+	if err := conn.QueryRow(t.Context(), sql).Scan(&used); err != nil {
+		t.Fatal(err)
+	}
+	return used
 }
 
 func TestDevEnvHoldsWhatANewcomerNeedsForTheirEyesOnly(t *testing.T) {

@@ -101,7 +101,7 @@ func seedTenant(ctx context.Context, db pg.DB, in tenant.CreateInput, team []per
 				return err
 			}
 		}
-		return nil
+		return seedUsage(ctx, tx, in.Slug, made.ID)
 	})
 	return made.ID, err
 }
