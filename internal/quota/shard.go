@@ -94,16 +94,24 @@ func (s *shard) next() []job {
 	for _, l := range leases {
 		jobs = append(jobs, l.begin())
 	}
-	slices.SortStableFunc(jobs, func(a, b job) int { return a.of().before(b.of()) })
+	sortJobs(jobs)
 	return jobs
 }
 
-// round has the database do the jobs in one transaction. Where it refuses one of many,
-// each is done by itself, so that none fails for another's sake.
+func sortJobs(jobs []job) {
+	slices.SortStableFunc(jobs, func(a, b job) int { return a.of().before(b.of()) })
+}
+
+// round has the database do the jobs: what it can take whole, and the others in one
+// transaction. Where it refuses one of many, each is done by itself, so that none fails
+// for another's sake.
 func (s *shard) round(jobs []job) {
 	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
 	defer cancel()
-	err := s.send(ctx, jobs)
+	jobs, err := s.takeWhole(ctx, jobs)
+	if err == nil {
+		err = s.send(ctx, jobs)
+	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && (len(jobs) > 1 || isBusy(err)) {
 		for _, one := range jobs {
@@ -125,6 +133,9 @@ const boundLocksSQL = `SELECT set_config('lock_timeout', @patience, true)`
 // send is one round trip. An error says that nothing of it happened where it is
 // Postgres's, and otherwise that nobody knows.
 func (s *shard) send(ctx context.Context, jobs []job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
 	if s.decider.knownAway() {
 		return errAway
 	}

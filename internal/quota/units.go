@@ -59,7 +59,7 @@ type tally struct {
 func newTally(f figures) tally {
 	used, usedFits := toUnits(f.Used.Abs())
 	held, heldFits := toUnits(f.Held)
-	return tally{f, used, held, usedFits && heldFits && !f.Used.IsNegative() && f.Limit <= mostUnits/billion}
+	return tally{f, used, held, usedFits && heldFits && !f.Used.IsNegative()}
 }
 
 // spend turns what is held into what is used.
@@ -87,9 +87,22 @@ func (t *tally) decide(meter usage.Meter, allowed bool, left int64) Decision {
 		Used: fromUnits(t.used), Held: fromUnits(t.held), Enforcement: t.Enforcement, ResetDate: t.EndsAt,
 	}
 	if t.Limit != Unlimited {
-		d.Remaining = new(fromUnits(max(t.Limit*billion-t.used-t.held+left, 0)))
+		d.Remaining = new(room(t.Limit, t.used+t.held-left))
 	}
 	return d
+}
+
+// room is what a limit has beside so many billionths, and 0 where they are more. No limit
+// is too great for it.
+func room(limit, units int64) decimal.Decimal {
+	whole, part := limit-units/billion, units%billion
+	switch {
+	case part == 0:
+		return decimal.NewFromInt(max(whole, 0))
+	case whole <= mostUnits/billion:
+		return fromUnits(max(whole*billion-part, 0))
+	}
+	return decimal.NewFromInt(whole).Sub(fromUnits(part))
 }
 
 // now is how the figures stand after all that was spent.

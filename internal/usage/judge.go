@@ -44,16 +44,18 @@ var (
 // right: at least 0, at most 10^18, with at most 9 decimals. A right one it makes plain,
 // however it was written.
 func CheckAmount(amount *decimal.Decimal) string {
+	exponent := int(amount.Exponent())
 	switch {
 	case amount.IsZero():
 		*amount = decimal.Zero
 	case amount.IsNegative():
 		return "is below 0"
-	case amount.NumDigits()+int(amount.Exponent()) > 19, amount.Exponent() > -1000 && amount.GreaterThan(most):
+	case exponent <= 0 && exponent >= -decimals && amount.NumDigits()+exponent <= 18: // most are
+	case amount.NumDigits()+exponent > 19, exponent > -1000 && amount.GreaterThan(most):
 		return "is more than 1000000000000000000"
-	case amount.Exponent() <= -1000, !amount.Round(decimals).Equal(*amount):
+	case exponent <= -1000, exponent < -decimals && !amount.Round(decimals).Equal(*amount):
 		return "has more than 9 decimals"
-	case amount.Exponent() < -decimals:
+	case exponent < -decimals:
 		*amount = amount.Round(decimals)
 	}
 	return ""

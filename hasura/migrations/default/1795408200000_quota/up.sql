@@ -145,6 +145,54 @@ BEGIN
   END
   $function$;
 
+  -- Takes, of each of many pairs of tenant and meter, the whole of an amount where that
+  -- fits, each step for all of them at once. The pairs are different, and in the order in
+  -- which totals are locked. No row: nothing was taken of the pair, and billing.take
+  -- decides; so it is where the total is not there yet, and of meters that add nothing up.
+  -- LIMIT has every pair looked up by itself: no plan reads whole tables, nor locks in
+  -- another order.
+  CREATE FUNCTION billing.take_whole(tenants uuid[], meters text[], amounts numeric[])
+    RETURNS TABLE (place bigint, used numeric, held numeric, "limit" bigint, enforcement text, ends_at timestamptz)
+    LANGUAGE plpgsql AS $function$
+  DECLARE
+    useds        numeric[];
+    helds        numeric[];
+    starts       timestamptz[];
+    ends         timestamptz[];
+    limits       bigint[];
+    enforcements text[];
+    fits         boolean[];
+  BEGIN
+    SELECT array_agg(j.used), array_agg(j.held), array_agg(j.starts_at), array_agg(j.ends_at) INTO useds, helds, starts, ends
+      FROM (
+        SELECT t.used, t.held, t.starts_at, t.ends_at FROM unnest(tenants, meters) WITH ORDINALITY AS i (tenant, meter, place)
+        LEFT JOIN LATERAL (
+          SELECT u.used, u.held, p.starts_at, p.ends_at FROM billing.usage_periods p
+          JOIN billing.usage_totals u ON u.tenant_id = p.tenant_id AND u.meter = i.meter AND u.period_start = p.starts_at
+          WHERE p.tenant_id = i.tenant AND p.starts_at <= now() AND p.ends_at > now() LIMIT 1 FOR NO KEY UPDATE OF u) t ON true
+        ORDER BY i.place) j;
+    -- Limits are read under the locks, as they are now.
+    SELECT array_agg(j."limit"), array_agg(j.enforcement), array_agg(j.fits) INTO limits, enforcements, fits
+      FROM (
+        SELECT e."limit", e.enforcement,
+               e."limit" = -1 OR e.enforcement = 'soft' OR i.amount = 0 OR i.used + i.held + i.amount <= e."limit" AS fits
+        FROM unnest(tenants, meters, amounts, useds, helds) WITH ORDINALITY AS i (tenant, meter, amount, used, held, place)
+        LEFT JOIN LATERAL (
+          SELECT n."limit", n.enforcement FROM tenants.tenants t, billing.meters m, billing.entitlement(t.id, m.code) n
+          WHERE t.id = i.tenant AND t.status = 'active' AND m.code = i.meter AND m.aggregation IN ('sum', 'count') AND i.used IS NOT NULL LIMIT 1) e ON true
+        ORDER BY i.place) j;
+    INSERT INTO billing.usage_records (tenant_id, meter, period_start, at, amount, source)
+      SELECT i.tenant, i.meter, i.starts_at, now(), i.amount, 'take'
+      FROM unnest(tenants, meters, starts, amounts, fits) AS i (tenant, meter, starts_at, amount, fits) WHERE i.fits;
+    RETURN QUERY UPDATE billing.usage_totals t
+      SET used = t.used + i.amount, events = t.events + 1, updated_at = now(), reached = billing.threshold(t.used + i.amount, i."limit")
+      FROM unnest(tenants, meters, starts, amounts, fits, limits, enforcements, ends)
+        WITH ORDINALITY AS i (tenant, meter, starts_at, amount, fits, "limit", enforcement, ends_at, place)
+      WHERE i.fits AND t.tenant_id = i.tenant AND t.meter = i.meter AND t.period_start = i.starts_at
+      RETURNING i.place, t.used, t.held, i."limit", i.enforcement, i.ends_at;
+  END
+  $function$;
+
   -- Holds what is needed and more up to what is wanted, but of what is more only an
   -- eighth of the room, so that the last of it can be shared; where not all that is
   -- needed is there, what there is, or nothing where that is less than the fewest. rest is
@@ -361,11 +409,12 @@ BEGIN
   REVOKE ALL ON FUNCTION billing.end_overdue(uuid, text, timestamptz), billing.decidable(uuid, text), billing.take(uuid, text, numeric[], text[]),
     billing.hold(uuid, text, numeric, numeric, numeric), billing.unhold(uuid, text, timestamptz, numeric, numeric, timestamptz, text),
     billing.reserve(uuid, text, numeric, interval), billing.end_reservation(uuid, uuid, numeric), billing.expire(uuid, text, timestamptz),
-    billing.lease(uuid, text, uuid, bigint, text, numeric, numeric, numeric), billing.report_leases(uuid[], uuid[], bigint[], numeric[], boolean[]) FROM PUBLIC;
+    billing.lease(uuid, text, uuid, bigint, text, numeric, numeric, numeric), billing.report_leases(uuid[], uuid[], bigint[], numeric[], boolean[]),
+    billing.take_whole(uuid[], text[], numeric[]) FROM PUBLIC;
   GRANT EXECUTE ON FUNCTION billing.end_overdue(uuid, text, timestamptz), billing.decidable(uuid, text), billing.take(uuid, text, numeric[], text[]),
     billing.hold(uuid, text, numeric, numeric, numeric), billing.unhold(uuid, text, timestamptz, numeric, numeric, timestamptz, text),
     billing.reserve(uuid, text, numeric, interval), billing.end_reservation(uuid, uuid, numeric) TO nself_server, nself_tenant;
-  GRANT EXECUTE ON FUNCTION billing.expire(uuid, text, timestamptz),
+  GRANT EXECUTE ON FUNCTION billing.expire(uuid, text, timestamptz), billing.take_whole(uuid[], text[], numeric[]),
     billing.lease(uuid, text, uuid, bigint, text, numeric, numeric, numeric), billing.report_leases(uuid[], uuid[], bigint[], numeric[], boolean[]) TO nself_server;
 END
 $migration$;
