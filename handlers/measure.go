@@ -31,12 +31,3 @@ func measure(registry *prometheus.Registry) func(http.Handler) http.Handler {
 		})
 	}
 }
-
-// countWarnings counts the quota warnings that event triggers and replays brought about.
-func countWarnings(registry *prometheus.Registry) func(meter string, threshold int) {
-	warnings := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "nself_quota_warnings_total", Help: "Warnings that a threshold of a limit was reached, in percent.",
-	}, []string{"meter", "threshold"})
-	registry.MustRegister(warnings)
-	return func(meter string, threshold int) { warnings.WithLabelValues(meter, strconv.Itoa(threshold)).Inc() }
-}

@@ -23,6 +23,7 @@ import (
 	"github.com/nself/tenancy/handlers/tokens"
 	"github.com/nself/tenancy/handlers/usage"
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/quota"
 )
 
 // Config is what the doors need.
@@ -30,8 +31,11 @@ type Config struct {
 	DB             *pgxpool.Pool
 	Actions        actions.Config
 	Tokens         tokens.Config
-	WebhookSecrets []string // any of them opens /actions, /events and /usage
-	MaxBodyBytes   int64    // of a request; /actions and /usage take 8 MiB where it is less
+	Quota          *quota.Decider                    // tells Decided itself; nil: every decision is the database's
+	Decided        func(meter string, allowed bool)  // told of each decision that was made in a transaction, after it; nil: nobody is
+	Warned         func(meter string, threshold int) // told of each quota warning that was committed; nil: nobody is
+	WebhookSecrets []string                          // any of them opens /actions, /events, /usage and /quota
+	MaxBodyBytes   int64                             // of a request; /actions and /usage take 8 MiB where it is less
 	RequestTimeout time.Duration
 	Ready          []ops.Check
 	Metrics        *prometheus.Registry
@@ -52,9 +56,13 @@ func New(c Config) *chi.Mux {
 	r.MethodNotAllowed(nothing)
 	small, large := middleware.RequestSize(c.MaxBodyBytes), middleware.RequestSize(max(c.MaxBodyBytes, batchBytes))
 	secrets := hashed(c.WebhookSecrets)
-	hooks := events.Config{DB: c.DB, Outbox: c.Actions.Outbox, Warned: countWarnings(c.Metrics)}
+	hooks := events.Config{DB: c.DB, Outbox: c.Actions.Outbox, Warned: c.Warned}
 	c.Tokens.DB, c.Tokens.Log = c.DB, c.Log
-	c.Actions.Replay = events.Replay(hooks)
+	if c.Decided == nil {
+		c.Decided = func(string, bool) {}
+	}
+	c.Actions.Replay, c.Actions.Take, c.Actions.Decided = events.Replay(hooks), c.take, c.Decided
+	services := usage.Config{DB: c.DB, Verifier: c.Tokens.Verifier, HasSecret: secrets.shown, Take: c.take}
 
 	r.Group(func(r chi.Router) {
 		r.Use(small)
@@ -65,8 +73,21 @@ func New(c Config) *chi.Mux {
 	})
 	r.With(small, secrets.guard(events.Refuse)).Mount("/events", events.Handler(hooks))
 	r.With(large, secrets.guard(actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))
-	r.With(large).Post("/usage", usage.Handler(usage.Config{DB: c.DB, Verifier: c.Tokens.Verifier, HasSecret: secrets.shown}))
+	r.With(large).Handle("/usage", usage.Handler(services))
+	r.With(small).Handle("/quota/take", usage.TakeHandler(services))
 	return r
+}
+
+// take decides what is asked for, in memory where it can.
+func (c Config) take(ctx context.Context, ask quota.Ask) (quota.Decision, error) {
+	if c.Quota != nil {
+		return c.Quota.Take(ctx, ask)
+	}
+	decided, err := quota.Take(ctx, c.DB, ask)
+	if err == nil {
+		c.Decided(decided.Meter, decided.Allowed)
+	}
+	return decided, err
 }
 
 // batchBytes is what doors that take ten thousand events at once take at least.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,12 +12,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const parkedEventsQuery = `query ($limit: Int) {
-	reply: parkedEvents(limit: $limit) { id source trigger handler reason received_at: receivedAt deliveries payload }
-}`
+const (
+	parkedEventsQuery = `query ($id: String, $after: String, $limit: Int) {
+		reply: parkedEvents(id: $id, after: $after, limit: $limit) { id source trigger handler reason received_at: receivedAt deliveries payload }
+	}`
+	parkedIDsQuery = `query ($after: String, $limit: Int) { reply: parkedEvents(after: $after, limit: $limit) { id } }`
+)
 
-// mostParked is how many parked events the server tells at once.
-const mostParked = 1000
+// How many parked events the server is asked for at once.
+const (
+	mostListed = 1000 // what it tells at most
+	idsAtOnce  = 100
+)
 
 // parkedEvent is an event that could not have its effect, with the reason.
 type parkedEvent struct {
@@ -40,20 +45,27 @@ such that no further delivery can help. The reason says why.`,
 
 func (p *program) listEventsCommand() *cobra.Command {
 	var limit int
+	var after string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the parked events, the latest first",
 		Long: `List the parked events, the latest first. Where there are more than --limit, standard error
-says so.`,
+says so, and with which --after they are listed: those that came before that event.`,
 		Example: `  nself events list
-  nself events list --limit 5 --json`,
+  nself events list --limit 5 --json
+  nself events list --after a8907de6-2d5c-4f0e-9d8e-0c6f3f4b8f11`,
 		Args: takes(0, 0),
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many, up to "+strconv.Itoa(mostParked-1))
+	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many, up to "+strconv.Itoa(mostListed-1))
+	cmd.Flags().StringVar(&after, "after", "", "the id of the last one that was listed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if limit < 1 || limit >= mostParked {
-			return usagef("--limit %d is not between 1 and %d", limit, mostParked-1)
+		if limit < 1 || limit >= mostListed {
+			return usagef("--limit %d is not between 1 and %d", limit, mostListed-1)
 		}
-		parked, err := p.parked(cmd.Context(), limit+1)
+		variables := map[string]any{"limit": limit + 1}
+		if cmd.Flags().Changed("after") {
+			variables["after"] = after
+		}
+		parked, err := p.parked(cmd.Context(), parkedEventsQuery, variables)
 		if err != nil {
 			return err
 		}
@@ -67,20 +79,19 @@ says so.`,
 			table(w, []string{"ID", "TRIGGER", "RECEIVED", "DELIVERIES", "REASON"}, rows)
 		})
 		if err == nil && more {
-			say(p.stderr, fmt.Sprintf("nself: these are %d, and there are more; --limit lists up to %d", limit, mostParked-1))
+			say(p.stderr, clean(fmt.Sprintf("nself: there are more: nself events list --limit %d --after %s", limit, parked[limit-1].ID)))
 		}
 		return err
 	}
 	return cmd
 }
 
-// parked are parked events, at most so many, the latest first.
-func (p *program) parked(ctx context.Context, most int) ([]parkedEvent, error) {
-	events, err := act[[]parkedEvent](ctx, p, parkedEventsQuery, map[string]any{"limit": most})
+// parked are parked events, the latest first.
+func (p *program) parked(ctx context.Context, query string, variables map[string]any) ([]parkedEvent, error) {
+	events, err := act[[]parkedEvent](ctx, p, query, variables)
 	if events == nil {
 		events = []parkedEvent{}
 	}
-	slices.SortStableFunc(events, func(a, b parkedEvent) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
 	return events, err
 }
 
@@ -92,15 +103,14 @@ func (p *program) showEventCommand() *cobra.Command {
   nself events show a8907de6-2d5c-4f0e-9d8e-0c6f3f4b8f11 --json`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			parked, err := p.parked(cmd.Context(), mostParked)
+			parked, err := p.parked(cmd.Context(), parkedEventsQuery, map[string]any{"id": args[0]})
 			if err != nil {
 				return err
 			}
-			at := slices.IndexFunc(parked, func(e parkedEvent) bool { return e.ID == args[0] })
-			if at < 0 {
+			if len(parked) == 0 || parked[0].ID != args[0] {
 				return fmt.Errorf("no event %q is parked; nself events list shows those that are", shorten(args[0]))
 			}
-			return p.print(parked[at], func(w *strings.Builder) { parked[at].write(w) })
+			return p.print(parked[0], func(w *strings.Builder) { parked[0].write(w) })
 		},
 	}
 }

@@ -85,27 +85,24 @@ func (p *program) replay(ctx context.Context, ids []string) ([]replayed, error) 
 	return outcomes, nil
 }
 
-// replayAll runs every parked event once, those that more than a listful hides included:
-// what is done makes room for them.
+// replayAll runs every event once that is parked now, in the order they came. All are
+// listed before the first is run: what is parked again is in nobody's way.
 func (p *program) replayAll(ctx context.Context, _ []string) ([]replayed, error) {
-	outcomes, seen := []replayed{}, map[string]bool{}
+	var ids []string
+	variables := map[string]any{"limit": idsAtOnce}
 	for {
-		parked, err := p.parked(ctx, mostParked)
+		page, err := p.parked(ctx, parkedIDsQuery, variables)
 		if err != nil {
-			return outcomes, err
+			return nil, err
 		}
-		var due []string
-		for _, e := range slices.Backward(parked) {
-			if !seen[e.ID] {
-				seen[e.ID] = true
-				due = append(due, e.ID)
-			}
+		for _, e := range page {
+			ids = append(ids, e.ID)
 		}
-		ran, err := p.replay(ctx, due)
-		outcomes = append(outcomes, ran...)
-		if err != nil || len(due) == 0 || len(parked) < mostParked {
-			return outcomes, err
+		if len(page) < idsAtOnce {
+			slices.Reverse(ids)
+			return p.replay(ctx, ids)
 		}
+		variables["after"] = ids[len(ids)-1]
 	}
 }
 

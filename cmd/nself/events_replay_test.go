@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// parking is a double of Hasura with parked events: those in stay are parked again when
+// parking is a double of Hasura with parked events, the latest last: those in stay are parked again when
 // they are replayed, and at fails nobody answers any more.
 type parking struct {
 	t      *testing.T
@@ -25,6 +25,7 @@ func (d *parking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Query     string `json:"query"`
 		Variables struct {
 			ID    string `json:"id"`
+			After string `json:"after"`
 			Limit int    `json:"limit"`
 		} `json:"variables"`
 	}
@@ -32,9 +33,12 @@ func (d *parking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.t.Error(err)
 	}
 	if strings.Contains(asked.Query, "parkedEvents") {
-		listed := make([]string, min(asked.Variables.Limit, len(d.parked)))
-		for i := range listed {
-			listed[i] = fmt.Sprintf(`{"id":%q}`, d.parked[i])
+		latest := slices.Clone(d.parked)
+		slices.Reverse(latest)
+		latest = latest[slices.Index(latest, asked.Variables.After)+1:]
+		var listed []string
+		for _, id := range latest[:min(asked.Variables.Limit, len(latest))] {
+			listed = append(listed, fmt.Sprintf(`{"id":%q}`, id))
 		}
 		_, _ = fmt.Fprintf(w, `{"data":{"reply":[%s]}}`, strings.Join(listed, ","))
 		return
@@ -62,17 +66,33 @@ func (d *parking) serve(t *testing.T) environment {
 
 func TestEveryParkedEventIsReplayedOnceHoweverMany(t *testing.T) {
 	d := &parking{stay: map[string]bool{"e3": true, "e1100": true}}
+	var want []string
 	for n := range 1200 {
-		d.parked = append(d.parked, fmt.Sprintf("e%d", n))
+		want = append(want, fmt.Sprintf("e%d", n))
 	}
+	d.parked = slices.Clone(want)
 	got := d.serve(t).nself(t, "events", "replay", "--all")
-	if got.code != exitRefused || strings.Count(got.out, ": done\n") != 1198 || got.err != "nself: 2 of 1200 events not done\n" || len(d.ran) != 1200 {
+	if got.code != exitRefused || strings.Count(got.out, ": done\n") != 1198 || got.err != "nself: 2 of 1200 events not done\n" || !slices.Equal(d.ran, want) {
 		t.Errorf("exit %d, %d runs, %d lines, %s", got.code, len(d.ran), strings.Count(got.out, "\n"), got.err)
 	}
 	for _, line := range []string{"✗ e3: parked: as before\n", "✗ e1100: parked: as before\n"} {
 		if !strings.Contains(got.out, line) {
 			t.Errorf("no %q", line)
 		}
+	}
+}
+
+// However many stay parked, and however old they are: those behind them are run as well.
+func TestEventsThatStayParkedHideNone(t *testing.T) {
+	d := &parking{stay: map[string]bool{}}
+	for n := range 3 * idsAtOnce {
+		d.parked = append(d.parked, fmt.Sprintf("e%d", n))
+		d.stay[d.parked[n]] = n != 0 && n != 3*idsAtOnce-1
+	}
+	env := d.serve(t)
+	got := env.nself(t, "events", "replay", "--all")
+	if got.code != exitRefused || strings.Count(got.out, ": done\n") != 2 || len(d.ran) != 3*idsAtOnce || len(d.parked) != 3*idsAtOnce-2 {
+		t.Errorf("exit %d, %d runs, %d stay, %s", got.code, len(d.ran), len(d.parked), got.err)
 	}
 }
 

@@ -70,12 +70,12 @@ var refusing = []string{
 	"usage|meter|define|X", "usage|meter|define|files|--aggregation|X", "usage|meter|define|files|--lease-size|X", "usage|meter|define|files|--default-limit|X", "usage|meter|remove|X|--yes",
 	"usage|source|add|X|users", "usage|source|add|tenants.storage_objects|X", "usage|source|add|tenants.storage_objects|compute_hours|--amount-column|X",
 	"usage|source|remove|X|users|--yes", "usage|source|remove|tenants.storage_objects|X|--yes",
-	"events|show|X", "events|list|--limit|X",
+	"usage|reverse|acme|api_requests|k|--yes|--source|X", "usage|reconcile|X", "events|show|X", "events|list|--limit|X",
 	"tenant|show|acme|--endpoint|X/v1", "tenant|show|acme|--token|X.",
 }
 
-func TestHostileArgumentsAreRefusedAndChangeNothing(t *testing.T) {
-	i := install(t)
+func hostileArgumentsAreRefused(t *testing.T, i installation) {
+	t.Helper()
 	before := i.contents(t)
 	for name, value := range hostile {
 		for _, template := range refusing {
@@ -104,8 +104,8 @@ func TestHostileArgumentsAreRefusedAndChangeNothing(t *testing.T) {
 	i.mustDo(t, "tenant", "show", "acme")
 }
 
-func TestWhatLooksHostileButIsLegalIsKeptToTheLetter(t *testing.T) {
-	i := install(t)
+func whatLooksHostileIsKept(t *testing.T, i installation) {
+	t.Helper()
 	for _, name := range []string{`Robert'); DROP TABLE tenants;--`, `"quoted" \ $1 {{x}}`, `<script>alert(1)</script>`, `株式会社🚀`, `שלום עולם`, `%_%`, `--`} {
 		i.mustDo(t, "tenant", "rename", "acme", "--name="+name)
 		var shown tenant
@@ -132,8 +132,8 @@ func TestWhatLooksHostileButIsLegalIsKeptToTheLetter(t *testing.T) {
 	}
 }
 
-func TestSearchesForHostileTextFindNothing(t *testing.T) {
-	i := install(t)
+func searchesForHostileTextFindNothing(t *testing.T, i installation) {
+	t.Helper()
 	for name, value := range hostile {
 		if name == "NUL" || name == "not UTF-8" || name == "empty" || name == "space" || name == "hyphen" {
 			continue

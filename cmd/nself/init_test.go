@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -216,8 +217,9 @@ func TestInitNeedsHasuraOnTheSameDatabase(t *testing.T) {
 	}
 }
 
-func TestInitAndDoctorOnAWholeInstallation(t *testing.T) {
-	env := install(t).environment
+func initAndDoctorFindItWell(t *testing.T, i installation) {
+	t.Helper()
+	env := maps.Clone(i.environment)
 	env.mustDo(t, "doctor")
 	out := env.mustDo(t, "tenant", "init")
 	if !strings.HasPrefix(out, "✓ migrations: all were applied already\n✓ metadata: all of it was applied already\n✓ event log: ") {

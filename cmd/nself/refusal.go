@@ -32,6 +32,24 @@ func (p *program) explain(err error) (code int, reason string) {
 	return exitRefused, err.Error()
 }
 
+var (
+	unknownType = regexp.MustCompile(`^Unknown type "\w+"`)
+	repliedBy   = regexp.MustCompile(`(?s)^(query|mutation)\b.*?\breply: (\w+)`)
+)
+
+// unseen names the action where Hasura names the type of an argument: a role that does not
+// see the one does not see the other.
+func unseen(err error, document string) error {
+	var refused *hasuraapi.Error
+	asked := repliedBy.FindStringSubmatch(document)
+	if !errors.As(err, &refused) || asked == nil || !unknownType.MatchString(refused.Message) {
+		return err
+	}
+	named := *refused
+	named.Message = fmt.Sprintf("field '%s' not found in type: '%s_root'", asked[2], asked[1])
+	return &named
+}
+
 var unknownField = regexp.MustCompile(`^field '(\w+)' not found in type: '(\w+)'`)
 
 // reasonOf adds to Hasura's words what can be done about it, and to the server's its
@@ -45,6 +63,7 @@ func (p *program) reasonOf(refused *hasuraapi.Error) string {
 		return message + ": mint another token with nself token mint"
 	}
 	if found := unknownField.FindStringSubmatch(message); found != nil {
+		found[2] = strings.TrimSuffix(found[2], "_bool_exp")
 		if p.token != "" {
 			return fmt.Sprintf("the role of this token may not use %s (of %s)", found[1], found[2])
 		}

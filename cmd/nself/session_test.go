@@ -40,9 +40,30 @@ func play(t *testing.T, env environment, lines []line) {
 	}
 }
 
-func TestTheOperatorsSession(t *testing.T) {
-	env := install(t).environment
-	play(t, env, []line{
+func TestTheOperatorOfAnInstallation(t *testing.T) {
+	proveInTurn(t, []rule{
+		{"init and doctor find it well", initAndDoctorFindItWell},
+		{"hostile arguments are refused and change nothing", hostileArgumentsAreRefused},
+		{"searches for hostile text find nothing", searchesForHostileTextFindNothing},
+		{"a session from the first tenant to the last command", theOperatorsSession},
+		{"the same key answers with the same tenant", theSameKeyAnswersWithTheSameTenant},
+		{"a tenant is named by id as well as by slug", aTenantIsNamedByIDAsWellAsBySlug},
+	})
+}
+
+// The last two take the demo tenants away.
+func TestThePeopleOfAnInstallation(t *testing.T) {
+	proveInTurn(t, []rule{
+		{"a minted token acts for its user only", aMintedTokenActsForItsUserOnly},
+		{"what looks hostile but is legal is kept to the letter", whatLooksHostileIsKept},
+		{"an owner's token runs their tenant", anOwnersTokenRunsTheirTenant},
+		{"delete asks for the slug at a terminal", deleteAsksForTheSlugAtATerminal},
+	})
+}
+
+func theOperatorsSession(t *testing.T, i installation) {
+	t.Helper()
+	play(t, i.environment, []line{
 		{"user|create|Ada@Example.com|--name|Ada Lovelace", 0, "✓ User created: ada@example.com (ID: <id>)\n"},
 		{"user|create|ada@example.com", 1, "nself: there is a user with the e-mail ada@example.com already\n"},
 		{"tenant|create|Moon Base|--slug|moon|--plan|pro|--owner|eva@example.com", 1, "nself: no user with the e-mail eva@example.com: create it with nself user create eva@example.com\n"},
@@ -99,13 +120,6 @@ func TestTheOperatorsSession(t *testing.T) {
 	})
 }
 
-func TestTenantsAreMadeOnceAndNamedEitherWay(t *testing.T) {
-	proveInTurn(t, []rule{
-		{"the same key answers with the same tenant", theSameKeyAnswersWithTheSameTenant},
-		{"a tenant is named by id as well as by slug", aTenantIsNamedByIDAsWellAsBySlug},
-	})
-}
-
 func theSameKeyAnswersWithTheSameTenant(t *testing.T, i installation) {
 	t.Helper()
 	env := i.environment
@@ -139,8 +153,8 @@ func aTenantIsNamedByIDAsWellAsBySlug(t *testing.T, i installation) {
 	i.mustDo(t, "tenant", "restore", id)
 }
 
-func TestAMintedTokenActsForItsUserOnly(t *testing.T) {
-	i := install(t)
+func aMintedTokenActsForItsUserOnly(t *testing.T, i installation) {
+	t.Helper()
 	got := i.nself(t, "token", "mint", "member@acme.example", "--tenant", "acme", "--ttl", "1h")
 	token := strings.TrimSpace(got.out)
 	if got.code != exitDone || strings.Count(token, ".") != 2 || strings.Contains(token, "\n") || !strings.Contains(got.err, "as tenant_member, until ") {
@@ -161,8 +175,8 @@ func TestAMintedTokenActsForItsUserOnly(t *testing.T) {
 	user.mustRefuse(t, exitRefused, `there is no tenant "acme" here`, "tenant", "show", "acme", "--token", token)
 }
 
-func TestAnOwnersTokenRunsTheirTenant(t *testing.T) {
-	i := install(t)
+func anOwnersTokenRunsTheirTenant(t *testing.T, i installation) {
+	t.Helper()
 	env := environment{"HASURA_GRAPHQL_ENDPOINT": i.environment["HASURA_GRAPHQL_ENDPOINT"]}
 	as := func(line string) []string {
 		return append(strings.Split(line, "|"), "--token", i.settings.Get("ACME_OWNER_TOKEN"))

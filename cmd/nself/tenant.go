@@ -97,7 +97,7 @@ func act[T any](ctx context.Context, p *program, document string, variables map[
 		return answer.Reply, err
 	}
 	err = client.Do(ctx, document, variables, &answer)
-	return answer.Reply, err
+	return answer.Reply, unseen(err, document)
 }
 
 // given sets variables, named as the flags with _ for -, for the flags that were given; the others stay absent, which

@@ -23,11 +23,14 @@ type protect struct {
 	apply  bool
 	check  bool
 	forget bool
+
+	ran []isolation.Migration // of the project directory, which were written before
 }
 
 // protected is what protect planned and did, for --json.
 type protected struct {
 	Tables  []string        `json:"tables"`
+	Ran     []string        `json:"ran"` // migrations of --dir that were written before
 	Files   []protectedFile `json:"files"`
 	Notes   []string        `json:"notes"`
 	Applied bool            `json:"applied"`
@@ -52,7 +55,8 @@ Without --write or --apply it prints the files it would write and changes nothin
 What a table is to allow is declared in tenant_tables.yaml of the project directory:
 change it there and protect the table again. Of a table that is protected already the
 migration holds the wall alone, for its columns and keys are there: to have the whole
-migration for other databases, --write it the first time.
+migration for other databases, --write it the first time. What was written to --dir and
+not run yet --apply runs as it stands.
 
 --check compares the list with the database of DATABASE_URL and with Hasura's metadata
 (of --dir, else of HASURA_GRAPHQL_ENDPOINT), tells every difference, and exits with 1
@@ -91,12 +95,10 @@ func (x *protect) run(ctx context.Context, args []string) error {
 	if x.check {
 		return x.differences(ctx, list)
 	}
-	var plan isolation.Protection
-	if x.forget {
-		plan, err = isolation.Forget(ctx, x.conn, names)
-	} else {
-		plan, err = isolation.Protect(ctx, x.conn, isolation.Request{List: list, Names: names, Column: x.column})
+	if err := x.runWritten(ctx, names); err != nil {
+		return err
 	}
+	plan, err := x.plan(ctx, list, names)
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,29 @@ func (x *protect) run(ctx context.Context, args []string) error {
 	if !x.apply || x.forget {
 		return nil
 	}
-	return x.stands(ctx, list.Union(plan.Tables), plan)
+	return x.stands(ctx, list, plan)
+}
+
+// plan is what is to be done. Where the directory's migrations came to all of it, nothing is
+// left for another one.
+func (x *protect) plan(ctx context.Context, list isolation.List, names []isolation.Name) (isolation.Protection, error) {
+	if x.forget {
+		return x.forgetting(ctx, names)
+	}
+	plan, err := isolation.Protect(ctx, x.conn, isolation.Request{List: list, Names: names, Column: x.column})
+	if err != nil || !x.write && !x.apply || len(plan.Handover) > 0 {
+		return plan, err
+	}
+	for _, name := range names {
+		if written, err := x.written(name); err != nil || !written {
+			return plan, err
+		}
+	}
+	left, err := x.left(ctx, list, plan)
+	if len(left) == 0 {
+		plan.Statements = nil
+	}
+	return plan, err
 }
 
 // understand reads the arguments and reports everything wrong with them and the settings.

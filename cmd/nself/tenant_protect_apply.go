@@ -13,9 +13,12 @@ import (
 
 func (x *protect) carryOut(ctx context.Context, plan isolation.Protection) error {
 	at := time.Now()
-	did := protected{Tables: []string{}, Files: []protectedFile{}, Notes: append([]string{}, plan.Notes...)}
+	did := protected{Tables: []string{}, Ran: []string{}, Files: []protectedFile{}, Notes: append([]string{}, plan.Notes...)}
 	for _, t := range plan.Tables {
 		did.Tables = append(did.Tables, t.Name.String())
+	}
+	for _, m := range x.ran {
+		did.Ran = append(did.Ran, m.Path())
 	}
 	files, err := plan.Files(x.dir, at)
 	if err != nil {
@@ -25,13 +28,11 @@ func (x *protect) carryOut(ctx context.Context, plan isolation.Protection) error
 		did.Files = append(did.Files, protectedFile{f.Path, string(f.Text)})
 	}
 	if x.write {
-		pending, err := plan.Pending(ctx, x.conn, x.dir)
+		late, err := x.late(ctx, plan)
 		if err != nil {
 			return err
 		}
-		if pending != "" {
-			return fmt.Errorf("%s does the same and was not run on DATABASE_URL yet: run it, or remove the folder", pending)
-		}
+		did.Notes = append(did.Notes, late...)
 		if err := isolation.Write(x.dir, files); err != nil {
 			return err
 		}
@@ -45,10 +46,6 @@ func (x *protect) carryOut(ctx context.Context, plan isolation.Protection) error
 	return x.p.print(did, func(w *strings.Builder) { x.tell(w, did) })
 }
 
-// lockTimeoutSQL keeps the migration from waiting behind a long statement, and everybody
-// else behind the migration.
-const lockTimeoutSQL = `SELECT set_config('lock_timeout', '10s', false)`
-
 // applyTo changes the database first: metadata about a wall that does not stand yet would
 // be the one wall too few. What Hasura is to get is made before, so that nothing is done
 // where that cannot be.
@@ -60,11 +57,10 @@ func (x *protect) applyTo(ctx context.Context, m isolation.Migration, plan isola
 			return err
 		}
 	}
-	if _, err := x.conn.Exec(ctx, lockTimeoutSQL); err != nil {
-		return err
-	}
-	if _, err := x.conn.Exec(ctx, m.Up); err != nil {
-		return fmt.Errorf("the migration changed nothing: %w", err)
+	if len(plan.Statements) > 0 {
+		if err := x.migrate(ctx, m); err != nil {
+			return err
+		}
 	}
 	if x.client == nil || x.forget {
 		return nil
@@ -89,10 +85,17 @@ func (x *protect) fragment(ctx context.Context, plan isolation.Protection) (json
 	if err != nil {
 		return nil, err
 	}
-	return metadata.Fragment(entries)
+	fragment, err := metadata.Fragment(entries)
+	if err != nil || x.dir == "" {
+		return fragment, err
+	}
+	return withUsageTriggers(fragment, x.dir)
 }
 
 func (x *protect) tell(w *strings.Builder, did protected) {
+	for _, path := range did.Ran {
+		x.p.done(w, "%s run on DATABASE_URL", path)
+	}
 	for _, f := range did.Files {
 		switch {
 		case x.write:
@@ -101,9 +104,12 @@ func (x *protect) tell(w *strings.Builder, did protected) {
 			fmt.Fprintf(w, "── %s\n%s\n", clean(f.Path), lines(f.Text))
 		}
 	}
-	if x.apply && x.forget {
+	if x.write && len(did.Files) == 0 {
+		fmt.Fprintln(w, "The project has all of it already: nothing was written.")
+	}
+	if x.apply && x.forget && len(did.Tables) > 0 {
 		x.p.done(w, "the list of the database does without %s", strings.Join(did.Tables, ", "))
-	} else if x.apply {
+	} else if x.apply && !x.forget {
 		x.p.done(w, "%s behind the wall in the database", strings.Join(did.Tables, ", "))
 		if x.client != nil {
 			x.p.done(w, "%s behind the wall in Hasura", strings.Join(did.Tables, ", "))

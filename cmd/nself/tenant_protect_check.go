@@ -61,18 +61,21 @@ func (x *protect) exported(ctx context.Context) (*metadata.Metadata, error) {
 // stands tells where a table that was protected before and has left the list since does
 // so still: its columns and keys are not made anew.
 func (x *protect) stands(ctx context.Context, list isolation.List, plan isolation.Protection) error {
-	found, err := list.Differences(ctx, x.conn, nil)
-	if err != nil {
+	left, err := x.left(ctx, list, plan)
+	if err != nil || len(left) == 0 {
 		return err
 	}
+	return fmt.Errorf("the wall still differs from the list, and nself tenant audit has the statements that mend it: %s", strings.Join(left, "; "))
+}
+
+// left are the differences between the database and what the plan's tables are to be.
+func (x *protect) left(ctx context.Context, list isolation.List, plan isolation.Protection) ([]string, error) {
+	found, err := list.Union(plan.Tables).Differences(ctx, x.conn, nil)
 	var left []string
 	for _, d := range found {
 		if _, own := plan.Tables.Find(d.Table); own {
 			left = append(left, d.String())
 		}
 	}
-	if len(left) == 0 {
-		return nil
-	}
-	return fmt.Errorf("the wall still differs from the list, and nself tenant audit has the statements that mend it: %s", strings.Join(left, "; "))
+	return left, err
 }

@@ -22,8 +22,15 @@ func tokenFile(t *testing.T, token string) string {
 	return path
 }
 
-func TestProveTriesEveryRoleAndTellsNoToken(t *testing.T) {
-	at := install(t)
+func TestProveOnAWholeInstallation(t *testing.T) {
+	proveInTurn(t, []rule{
+		{"it refuses tokens it cannot use", proveRefusesTokensItCannotUse},
+		{"it tries every role and tells no token", proveTriesEveryRole},
+	})
+}
+
+func proveTriesEveryRole(t *testing.T, at installation) {
+	t.Helper()
 	member, guest, other := at.settings.Get("ACME_MEMBER_TOKEN"), at.settings.Get("ACME_GUEST_TOKEN"), at.settings.Get("TECHCO_OWNER_TOKEN")
 	junit := filepath.Join(t.TempDir(), "prove.xml")
 	env := environment{"HASURA_GRAPHQL_ENDPOINT": at.environment["HASURA_GRAPHQL_ENDPOINT"], "NSELF_PROVE_AGAINST": other}
@@ -63,8 +70,8 @@ func TestProveTriesEveryRoleAndTellsNoToken(t *testing.T) {
 	}
 }
 
-func TestProveRefusesTokensItCannotUse(t *testing.T) {
-	at := install(t)
+func proveRefusesTokensItCannotUse(t *testing.T, at installation) {
+	t.Helper()
 	member, other := at.settings.Get("ACME_MEMBER_TOKEN"), at.settings.Get("ACME_OWNER_TOKEN")
 	env := environment{"HASURA_GRAPHQL_ENDPOINT": at.environment["HASURA_GRAPHQL_ENDPOINT"]}
 	env.mustRefuse(t, exitRefused, "the token to try as: introspection as tenant_member was refused: Could not verify JWT", "tenant", "prove", "--as", member[:len(member)-6]+"AAAAAA", "--against", other)

@@ -48,8 +48,8 @@ func (e environment) atTerminal(t *testing.T, typed string, args ...string) resu
 	return result{code, out.String(), errs.String()}
 }
 
-func TestDeleteAsksForTheSlugAtATerminal(t *testing.T) {
-	i := install(t)
+func deleteAsksForTheSlugAtATerminal(t *testing.T, i installation) {
+	t.Helper()
 	const question = "Type techco to delete TechCo: "
 	before := i.contents(t)["tenants.tenants"]
 	for typed, reason := range map[string]string{

@@ -37,14 +37,14 @@ func TestDriftIsToldAndEndsWithOne(t *testing.T) {
 		"tenants":[{"id":"7d1e","slug":"acme"}]}}`
 	want := result{exitRefused, "TENANT  METER         PERIOD                   TOTAL  COUNTED  DIFFERENCE\nacme    api_requests  2026-11-01 00:00:00 UTC  1,200  1,234    -34\n",
 		"nself: 1 total is not what was counted\n"}
-	if diff := cmp.Diff(want, hasuraSaying(t, answer).nself(t, "usage", "reconcile"), cmp.AllowUnexported(result{})); diff != "" {
+	if diff := cmp.Diff(want, hasuraSaying(t, answer).nself(t, "usage", "reconcile", "--last"), cmp.AllowUnexported(result{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	none := hasuraSaying(t, `{"data":{"reply":[]}}`)
-	if out := none.mustDo(t, "usage", "reconcile"); out != "✓ every total is what was counted\n" {
+	if out := none.mustDo(t, "usage", "reconcile", "acme"); out != "✓ every total is what was counted\n" {
 		t.Errorf("%s", out)
 	}
-	if out := none.mustDo(t, "usage", "reconcile", "--json"); out != "[]\n" {
+	if out := none.mustDo(t, "usage", "reconcile", "--last", "--json"); out != "[]\n" {
 		t.Errorf("%s", out)
 	}
 }
@@ -88,7 +88,7 @@ Payload:
 func TestMoreParkedEventsThanListedAreSaidToBeThere(t *testing.T) {
 	const answer = `{"data":{"reply":[{"id":"e1","trigger":"t","reason":"r"},{"id":"e2","trigger":"t","reason":"r"}]}}`
 	got := hasuraSaying(t, answer).nself(t, "events", "list", "--limit", "1")
-	if got.code != exitDone || strings.Contains(got.out, "e2") || got.err != "nself: these are 1, and there are more; --limit lists up to 999\n" {
+	if got.code != exitDone || strings.Contains(got.out, "e2") || got.err != "nself: there are more: nself events list --limit 1 --after e1\n" {
 		t.Errorf("%+v", got)
 	}
 	if got := hasuraSaying(t, answer).nself(t, "events", "list"); got.err != "" || !strings.Contains(got.out, "e2") {

@@ -23,9 +23,11 @@ type project struct {
 	write bool
 	table isolation.Name
 
-	file string // of the table, in the directory
-	text []byte // of the file, as it was found
-	note string // what is still in the way of the trigger
+	file string         // of the table, in the directory
+	text []byte         // of the file, as it was found
+	list isolation.File // of tenant tables, where it is to give Hasura the trigger; else without text
+	next string         // the command that gives Hasura the trigger
+	note string         // what is still in the way of the trigger
 }
 
 // look finds the table's file, and refuses what the trigger could not be written into.
@@ -42,19 +44,37 @@ func (in *project) look() error {
 		return fmt.Errorf("%s is not tracked in the metadata of %s: track it first, as nself tenant protect does", in.table, in.dir)
 	}
 	for _, trigger := range tracked.Tables[at].EventTriggers {
-		if trigger.Name != triggerName(in.table) && strings.HasSuffix(trigger.Webhook, "/events/usage") {
+		if trigger.Name != triggerName(in.table) && strings.HasSuffix(trigger.Webhook, usagePath) {
 			return fmt.Errorf("the event trigger %s of %s delivers to /events/usage already, and a second one would count everything twice: see that it carries the columns, and leave out --dir", trigger.Name, in.table)
 		}
 	}
+	if err := in.grant(); err != nil {
+		return err
+	}
+	return in.find()
+}
+
+// grant sees to the privilege without which Hasura makes no trigger on the table.
+func (in *project) grant() error {
 	declared, err := isolation.ListIn(in.dir)
 	if err != nil {
 		return err
 	}
-	if t, found := declared.Find(in.table); found && !slices.Contains(t.Grants[hasuraRole], "trigger") {
-		in.note = fmt.Sprintf("Hasura may not make triggers on %[1]s yet: add trigger to the grants of %[2]s in %[3]s, and run nself tenant protect %[1]s --dir %[4]s --write --apply",
-			in.table, hasuraRole, filepath.Join(in.dir, "tenant_tables.yaml"), in.dir)
+	in.next = "hasura metadata apply"
+	t, found := declared.Find(in.table)
+	if found {
+		in.next = fmt.Sprintf("nself tenant protect %s --dir %s --write --apply", in.table, in.dir)
 	}
-	return in.find()
+	if !found || slices.Contains(t.Grants[hasuraRole], "trigger") {
+		return nil
+	}
+	if in.list, err = isolation.Grant(in.dir, in.table, hasuraRole, "trigger"); err == nil && in.write {
+		return nil
+	}
+	in.list.Text = nil
+	in.note = fmt.Sprintf("Hasura may not make triggers on %s yet: add trigger to the grants of %s in %s, and run %s",
+		in.table, hasuraRole, filepath.Join(in.dir, "tenant_tables.yaml"), in.next)
+	return nil
 }
 
 // find looks for the file that holds the table and nothing else.
@@ -81,21 +101,25 @@ func (in *project) find() error {
 	return fmt.Errorf("%s has no file of its own in metadata/databases/default/tables of %s: give it one, or add by hand what is printed without --dir", in.table, in.dir)
 }
 
-// put writes the trigger into the table's file and returns its path. Where the metadata
-// would be faulty with it, the file is as it was.
-func (in *project) put(trigger eventTrigger) (string, error) {
+// put writes the trigger into the table's file, and the privilege into the list where it
+// is not there, and returns the paths of both; of the list "" where it stays. Where the
+// metadata would be faulty with the trigger, both are as they were.
+func (in *project) put(trigger eventTrigger) (file, list string, err error) {
 	text, err := withTrigger(in.text, trigger)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", in.file, err)
+		return "", "", fmt.Errorf("%s: %w", in.file, err)
 	}
 	if err := isolation.Write(in.dir, []isolation.File{{Path: in.file, Text: text}}); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if _, err := isolation.MetadataIn(in.dir); err != nil {
 		if undone := isolation.Write(in.dir, []isolation.File{{Path: in.file, Text: in.text}}); undone != nil {
-			return "", fmt.Errorf("%w; and %s could not be put back: %w", err, in.file, undone)
+			return "", "", fmt.Errorf("%w; and %s could not be put back: %w", err, in.file, undone)
 		}
-		return "", err
+		return "", "", err
 	}
-	return filepath.Join(in.dir, in.file), nil
+	if in.list.Text == nil {
+		return filepath.Join(in.dir, in.file), "", nil
+	}
+	return filepath.Join(in.dir, in.file), filepath.Join(in.dir, in.list.Path), isolation.Write(in.dir, []isolation.File{in.list})
 }

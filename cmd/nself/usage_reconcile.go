@@ -12,7 +12,10 @@ import (
 )
 
 const (
-	reconcileMutation = `mutation { reply: reconcileUsage { tenant_id: tenantId meter period_start: periodStart total counted found_at: foundAt } }`
+	driftReply = `{ tenant_id: tenantId meter period_start: periodStart total counted found_at: foundAt }`
+
+	reconcileMutation = `mutation ($tenant: String!) { reply: reconcileUsage(tenant: $tenant) ` + driftReply + ` }`
+	lastDriftQuery    = `query { reply: usageDrift ` + driftReply + ` }`
 
 	tenantSlugsQuery = `query ($where: tenants_bool_exp!) { tenants(where: $where) { id slug } }`
 )
@@ -29,33 +32,43 @@ type drift struct {
 }
 
 func (p *program) reconcileCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "reconcile", Short: "Compare totals with what they are totals of",
-		Long: `Compare every total of an open period with its records, with the members and with the
-objects that are stored, and tell each that differs; the exit code is 1 then. Nothing is
-changed. What the servers' own reconciliation finds is told by the same table
-billing.usage_drift.`,
-		Example: `  nself usage reconcile
-  nself usage reconcile --json`,
-		Args: takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			drifts, err := act[[]drift](cmd.Context(), p, reconcileMutation, nil)
-			if err != nil {
-				return err
-			}
-			if err := p.nameTenants(cmd.Context(), drifts); err != nil {
-				return err
-			}
-			if len(drifts) == 0 {
-				drifts = []drift{}
-			}
-			err = p.print(drifts, func(w *strings.Builder) { p.writeDrifts(w, drifts) })
-			if err == nil && len(drifts) > 0 {
-				err = fmt.Errorf("%s not what was counted", differ(len(drifts)))
-			}
-			return err
-		},
+	var last bool
+	cmd := &cobra.Command{
+		Use: "reconcile [tenant]", Short: "Compare totals with what they are totals of",
+		Long: `Compare every total of a tenant's open periods with its records, with the members and with
+the objects that are stored, and tell each that differs; the exit code is 1 then. With
+--last, tell what the servers found of all tenants when they last did so, which is once a
+day. No total is changed.`,
+		Example: `  nself usage reconcile acme
+  nself usage reconcile --last --json`,
+		Args: takes(0, 1),
 	}
+	cmd.Flags().BoolVar(&last, "last", false, "what the servers found last, of all tenants")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query, variables := lastDriftQuery, map[string]any{}
+		switch {
+		case last == (len(args) > 0):
+			return usagef("name a tenant or give --last, and not both")
+		case !last:
+			query, variables["tenant"] = reconcileMutation, args[0]
+		}
+		drifts, err := act[[]drift](cmd.Context(), p, query, variables)
+		if err != nil {
+			return err
+		}
+		if err := p.nameTenants(cmd.Context(), drifts); err != nil {
+			return err
+		}
+		if len(drifts) == 0 {
+			drifts = []drift{}
+		}
+		err = p.print(drifts, func(w *strings.Builder) { p.writeDrifts(w, drifts) })
+		if err == nil && len(drifts) > 0 {
+			err = fmt.Errorf("%s not what was counted", differ(len(drifts)))
+		}
+		return err
+	}
+	return cmd
 }
 
 func differ(totals int) string {

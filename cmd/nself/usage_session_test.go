@@ -71,6 +71,14 @@ func whatIsRecordedCountsOnce(t *testing.T, i installation) {
 		t.Errorf("%s", out)
 	}
 	i.mustRefuse(t, exitRefused, "run-1", "usage", "reverse", "techco", "build_hours", "run-1", "--yes")
+	told := i.posts(t, "/usage", "application/cloudevents+json", `{"specversion":"1.0","id":"run-4","source":"gateway","type":"build_hours","tenant":"techco","data":{"amount":2}}`)
+	if !strings.Contains(told, `"accepted":1`) {
+		t.Errorf("%s", told)
+	}
+	play(t, i.environment, []line{
+		{"usage|reverse|techco|build_hours|run-4|--yes", 1, "run-4"},
+		{"usage|reverse|techco|build_hours|run-4|--source|gateway|--yes", 0, "✓ Reversed: 2 build_hours of techco (key run-4 of gateway)\n  Period began: <time>\n"},
+	})
 	if used := i.used(t, "build_hours"); used != "0.000000001" {
 		t.Errorf("%s hours after the reversal", used)
 	}
@@ -139,6 +147,7 @@ func aCycleMovesTheEndOfThePeriod(t *testing.T, i installation) {
 	if out := i.mustDo(t, "tenant", "cycle", "remove", "techco", "--yes"); plain(out) != "✓ Billing cycle removed: techco\n  Running period: <time> to <time>\n" {
 		t.Errorf("%s", out)
 	}
+	i.mustRefuse(t, exitRefused, "billing cycle", "tenant", "cycle", "remove", "techco", "--yes")
 	if out := i.mustDo(t, "tenant", "usage", "techco"); !strings.HasPrefix(out, "Month              "+time.Now().UTC().Format("January 2006")+"\n") {
 		t.Errorf("%s", out)
 	}
@@ -187,10 +196,21 @@ func anOwnerSeesTheUsage(t *testing.T, i installation) {
 			t.Errorf("%s: %s", words, out)
 		}
 	}
+	for who, words := range map[string]string{
+		"recordUsage": "guest usage|record|acme|compute_hours|1|--key|mine", "tenantUsage": "member tenant|usage|acme", "tenantLimits": "member tenant|limit|list|acme",
+		"setTenantLimit": "member tenant|limit|set|acme|users|1000", "parkedEvents": "guest events|list",
+	} {
+		role, words, _ := strings.Cut(words, " ")
+		token := strings.TrimSpace(i.nself(t, "token", "mint", role+"@acme.example", "--tenant", "acme").out)
+		env.mustRefuse(t, exitRefused, "the role of this token may not use ", append(strings.Split(words, "|"), "--token", token)...)
+		if got := env.nself(t, append(strings.Split(words, "|"), "--token", token)...); !strings.Contains(got.err, who) {
+			t.Errorf("a %s and %s: %s", role, words, got.err)
+		}
+	}
 	for _, words := range []string{
 		"tenant|usage|techco", "tenant|limit|list|techco", "usage|check|techco|users", "usage|record|techco|compute_hours|1|--key|theirs",
 		"tenant|limit|set|acme|users|1000", "tenant|limit|remove|acme|users|--yes", "tenant|cycle|set|acme|2026-11-15", "usage|reverse|acme|compute_hours|mine|--yes",
-		"usage|meter|define|files", "usage|source|list", "usage|reconcile", "events|list", "events|show|x",
+		"usage|meter|define|files", "usage|source|list", "usage|reconcile|acme", "usage|reconcile|--last", "events|list", "events|show|x",
 	} {
 		env.mustRefuse(t, exitRefused, "nself: ", as(words)...)
 	}

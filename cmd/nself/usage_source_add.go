@@ -23,6 +23,8 @@ type addedSource struct {
 	Added        bool          `json:"added"` // now, and not before
 	EventTrigger *eventTrigger `json:"event_trigger,omitempty"`
 	File         string        `json:"file,omitempty"` // where the trigger was written
+	List         string        `json:"list,omitempty"` // where Hasura was given the privilege to make it
+	Next         string        `json:"next,omitempty"` // the command that gives it to Hasura
 	Note         string        `json:"note,omitempty"` // what is still in the way of it
 }
 
@@ -34,9 +36,11 @@ func (p *program) addSourceCommand() *cobra.Command {
 		Long: `Count usage from a table: each new row is an event of the meter, by 1 or by the amount in
 --amount-column; a meter that is a level follows inserts, updates and deletes. The table
 is tracked in Hasura, which tells the server by an event trigger. The trigger is printed,
-to be added to the table's metadata; with --dir and --write it is written there. One
-trigger serves all meters of the table. Hasura's database role needs TRIGGER on the table,
-which the grants in tenant_tables.yaml give it.`,
+to be added to the table's metadata; with --dir and --write it is written there, and so is
+the privilege that Hasura's database role needs for it into tenant_tables.yaml; nself tenant
+protect then gives both to the database and Hasura. One trigger serves all meters of the
+table. A meter that is a level counts the rows that are there already; any other counts
+those that come from then on.`,
 		Example: `  nself usage source add crm.documents documents --amount-column pages
   nself usage source add crm.documents documents --amount-column pages --dir hasura --write`,
 		Args: takes(2, 2),
@@ -110,9 +114,10 @@ func (p *program) addSource(ctx context.Context, in *project, wanted source) err
 		trigger := triggerOf(in.table, sources, aggregations)
 		did.EventTrigger = &trigger
 		if in.write {
-			if did.File, err = in.put(trigger); err != nil {
+			if did.File, did.List, err = in.put(trigger); err != nil {
 				return fmt.Errorf("the source is added and its event trigger is not written: %w", err)
 			}
+			did.Next = in.next
 		}
 	}
 	return p.print(did, func(w *strings.Builder) { p.tellSource(w, did) })
@@ -149,7 +154,10 @@ func (p *program) tellSource(w *strings.Builder, did addedSource) {
 		fmt.Fprintln(w, clean("note: the event trigger of "+did.Table+" is there already, with the columns that the built-in meter needs"))
 	case did.File != "":
 		p.done(w, "Event trigger %s written: %s", did.EventTrigger.Name, did.File)
-		fmt.Fprintln(w, "Give it to Hasura: hasura metadata apply")
+		if did.List != "" {
+			p.done(w, "Privilege trigger of %s written: %s", hasuraRole, did.List)
+		}
+		fmt.Fprintln(w, clean("Nothing is counted before Hasura has it: "+did.Next))
 	default:
 		fmt.Fprintln(w, clean("Nothing is counted before Hasura has this event trigger; add it to the metadata of "+did.Table+":"))
 		fmt.Fprintln(w)

@@ -18,7 +18,8 @@ const longestTrigger = 42
 
 // How Hasura delivers to the server; the environment variables are Hasura's.
 const (
-	usageWebhook = "{{NSELF_WEBHOOK_URL}}/events/usage"
+	usagePath    = "/events/usage"
+	usageWebhook = "{{NSELF_WEBHOOK_URL}}" + usagePath
 	secretHeader = "X-Webhook-Secret"
 	secretName   = "NSELF_WEBHOOK_SECRET"
 )

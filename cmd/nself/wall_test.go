@@ -87,15 +87,26 @@ var putsOut = map[string]putOut{
 	}},
 }
 
+func TestTheWallAroundATableOfTheCustomers(t *testing.T) {
+	proveInTurn(t, []rule{
+		{"it is put up", func(t *testing.T, i installation) {
+			t.Helper()
+			if _, err := i.owner(t).Exec(t.Context(), crm); err != nil {
+				t.Fatal(err)
+			}
+			i.mustDo(t, "tenant", "protect", "crm.contacts", "crm.deals", "--apply")
+		}},
+		{"it keeps tenants apart", aTableKeepsTenantsApart},
+		{"who is put out is refused at the next statement", whoIsPutOutIsRefused},
+		{"a right that is withdrawn is gone", aRightThatIsWithdrawnIsGone},
+	})
+}
+
 // What takes a tenant, a member or a session out of service is felt by the very next
 // statement on every channel, on a table of the customer's, with a token that has an hour
 // to live.
-func TestWhoIsPutOutIsRefusedAtTheNextStatement(t *testing.T) {
-	i := install(t)
-	if _, err := i.owner(t).Exec(t.Context(), crm); err != nil {
-		t.Fatal(err)
-	}
-	i.mustDo(t, "tenant", "protect", "crm.contacts", "crm.deals", "--apply")
+func whoIsPutOutIsRefused(t *testing.T, i installation) {
+	t.Helper()
 	for name, p := range putsOut {
 		t.Run(name, func(t *testing.T) {
 			in, channels := p.who(t, i), p.channels
@@ -119,12 +130,8 @@ func TestWhoIsPutOutIsRefusedAtTheNextStatement(t *testing.T) {
 }
 
 // One tenant's people and services see and change none of another's rows.
-func TestATableOfTheCustomersKeepsTenantsApart(t *testing.T) {
-	i := install(t)
-	if _, err := i.owner(t).Exec(t.Context(), crm); err != nil {
-		t.Fatal(err)
-	}
-	i.mustDo(t, "tenant", "protect", "crm.contacts", "crm.deals", "--apply")
+func aTableKeepsTenantsApart(t *testing.T, i installation) {
+	t.Helper()
 	ours, theirs := newInsider(t, i, "ours"), newInsider(t, i, "theirs")
 	theirs.service(t, `INSERT INTO crm.contacts (name) VALUES ('Grace')`)
 	for _, attempt := range []string{
@@ -144,11 +151,8 @@ func TestATableOfTheCustomersKeepsTenantsApart(t *testing.T) {
 }
 
 // A right that the declaration gives no more is gone from Hasura, not only no longer given.
-func TestARightThatIsWithdrawnIsGone(t *testing.T) {
-	i := install(t)
-	if _, err := i.owner(t).Exec(t.Context(), crm); err != nil {
-		t.Fatal(err)
-	}
+func aRightThatIsWithdrawnIsGone(t *testing.T, i installation) {
+	t.Helper()
 	dir := copyOf(t, "../../hasura")
 	protect := []string{"tenant", "protect", "crm.contacts", "crm.deals", "--dir", dir, "--write", "--apply"}
 	i.mustDo(t, protect...)

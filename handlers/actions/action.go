@@ -106,28 +106,38 @@ func newAction[In, Out any](name string, roles []session.Role, enter door, op op
 	return Action{
 		Name: name, Roles: roles,
 		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
-		serve: func(ctx context.Context, db *pgxpool.Pool, c call) (reply any, err error) {
-			requestlog.Tenant(ctx, c.session.Tenant)
-			in, err := decode[In](c)
-			if err != nil {
-				return nil, err
-			}
-			err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
-				actor, err := enter(ctx, tx, c, in)
-				if err != nil {
-					return err
-				}
-				reply, err = perform(ctx, tx, performance[In, Out]{c.action, actor, in, op})
-				return err
-			})
-			return reply, err
+		serve: func(ctx context.Context, db *pgxpool.Pool, c call) (any, error) {
+			return transact(ctx, db, c, inside[In, Out]{enter, op})
 		},
 	}
 }
 
+// inside is what happens in the transaction of an action.
+type inside[In, Out any] struct {
+	enter door
+	op    operation[In, Out]
+}
+
+func transact[In, Out any](ctx context.Context, db *pgxpool.Pool, c call, of inside[In, Out]) (reply any, err error) {
+	requestlog.Tenant(ctx, c.session.Tenant)
+	in, err := decode[In](c)
+	if err != nil {
+		return nil, err
+	}
+	err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		actor, err := of.enter(ctx, tx, c, in)
+		if err != nil {
+			return err
+		}
+		reply, err = perform(ctx, tx, performance[In, Out]{c.action, actor, in, of.op})
+		return err
+	})
+	return reply, err
+}
+
 // forOperator is an action of the operator's alone that is no change of its own: what it
 // brings about opens its own transactions.
-func forOperator[In, Out any](name string, op func(ctx context.Context, in In) (Out, error)) Action {
+func forOperator[In, Out any](name string, op func(ctx context.Context, s session.Session, in In) (Out, error)) Action {
 	return Action{
 		Name: name, Roles: operatorOnly,
 		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
@@ -136,7 +146,7 @@ func forOperator[In, Out any](name string, op func(ctx context.Context, in In) (
 			if err != nil {
 				return nil, err
 			}
-			return op(ctx, in)
+			return op(ctx, c.session, in)
 		},
 	}
 }

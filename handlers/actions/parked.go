@@ -30,7 +30,9 @@ const (
 )
 
 type parkedInput struct {
-	Limit *int `json:"limit"`
+	Limit *int    `json:"limit"`
+	ID    *string `json:"id"`
+	After *string `json:"after"`
 	limit int
 }
 
@@ -45,7 +47,7 @@ func (in *parkedInput) validate(_ session.Session, problems *fault.Problems) {
 }
 
 func parkedEvents(ctx context.Context, tx pgx.Tx, _ session.Session, in parkedInput) ([]parkedReply, error) {
-	list, err := inbox.ParkedEvents(ctx, tx, in.limit)
+	list, err := inbox.ParkedEvents(ctx, tx, inbox.Page{Source: inbox.Hasura, Limit: in.limit, ID: value(in.ID), After: value(in.After)})
 	replies := make([]parkedReply, len(list))
 	for i, e := range list {
 		replies[i] = parkedReply{
@@ -68,7 +70,7 @@ type replayedReply struct {
 	Reason  *string `json:"reason"`
 }
 
-func (r Replay) run(ctx context.Context, in replayInput) (replayedReply, error) {
-	outcome, reason, err := r(ctx, in.ID)
+func (r Replay) run(ctx context.Context, s session.Session, in replayInput) (replayedReply, error) {
+	outcome, reason, err := r(ctx, s, in.ID)
 	return replayedReply{Outcome: string(outcome), Reason: told(reason)}, err
 }

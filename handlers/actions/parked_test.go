@@ -1,6 +1,8 @@
 package actions_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,15 +58,62 @@ func TestParkedEventsAreListedAndReplayedByTheOperator(t *testing.T) {
 	golden(t, "none left", h.call(t, pgtest.Operator, "parkedEvents", nil), `[]`)
 }
 
-func TestReconciliationTellsTheTotalsThatDiffer(t *testing.T) {
+func TestParkedEventsAreListedPageByPageAndOneByOne(t *testing.T) {
 	h := newHouse(t)
-	team := pgtest.NewTeam(t, h.db)
-	h.must(t, owner(team), "recordUsage", map[string]any{"events": []any{event("a", 2.5)}})
-	if got := h.call(t, pgtest.Operator, "reconcileUsage", nil); got.status != 200 || got.raw != "[]" {
+	const form = `{"id":%q,"table":{"schema":"crm","name":"x"},"trigger":{"name":"x"},"event":{"op":"INSERT","data":{"old":null,"new":{}},"session_variables":null}}`
+	for _, id := range []string{"first", "second", "third"} {
+		h.deliver(t, "usage", fmt.Sprintf(form, id))
+	}
+	for _, c := range []struct {
+		input map[string]any
+		want  string
+	}{
+		{nil, "third second first"}, {map[string]any{"limit": 2}, "third second"}, {map[string]any{"limit": 2, "after": "second"}, "first"},
+		{map[string]any{"id": "second"}, "second"}, {map[string]any{"id": "nobody's"}, ""}, {map[string]any{"after": "first"}, ""},
+	} {
+		var ids []string
+		for _, e := range h.call(t, pgtest.Operator, "parkedEvents", c.input).list {
+			ids = append(ids, e.(map[string]any)["id"].(string))
+		}
+		if got := strings.Join(ids, " "); got != c.want {
+			t.Errorf("%v: %q, want %q", c.input, got, c.want)
+		}
+	}
+}
+
+func TestReconciliationTellsTheTotalsOfATenantThatDiffer(t *testing.T) {
+	h := newHouse(t)
+	team, other := pgtest.NewTeam(t, h.db), pgtest.NewTeam(t, h.db)
+	named := map[string]any{"tenant": team.Slug}
+	for _, of := range []pgtest.Team{team, other} {
+		h.must(t, owner(of), "recordUsage", map[string]any{"events": []any{event("a", 2.5)}})
+	}
+	if got := h.call(t, pgtest.Operator, "reconcileUsage", named); got.status != 200 || got.raw != "[]" {
 		t.Errorf("nothing differs: %d %s", got.status, got.raw)
 	}
-	h.exec(t, `UPDATE billing.usage_totals SET used = used + 1 WHERE tenant_id = $1 AND meter = 'compute_hours'`, team.ID)
-	want := `[{"tenantId":"<id>","meter":"compute_hours","periodStart":"<time>","total":3.5,"counted":2.5,"foundAt":"<time>"}]`
-	golden(t, "reconciled", h.call(t, pgtest.Operator, "reconcileUsage", nil), want)
+	h.exec(t, `UPDATE billing.usage_totals SET used = used + 1 WHERE meter = 'compute_hours'`)
+	want := `[{"tenantId":"<id>","meter":"compute_hours","periodStart":"<time>","what":"used","total":3.5,"counted":2.5,"foundAt":"<time>"}]`
+	golden(t, "reconciled", h.call(t, pgtest.Operator, "reconcileUsage", named), want)
 	golden(t, "kept", h.call(t, pgtest.Operator, "usageDrift", nil), want)
+	h.call(t, pgtest.Operator, "reconcileUsage", map[string]any{"tenant": other.Slug})
+	golden(t, "of this tenant alone", h.call(t, pgtest.Operator, "reconcileUsage", named), want)
+	h.refused(t, "invalid-input", pgtest.Operator, "reconcileUsage", nil)
+	h.refused(t, "not-found", pgtest.Operator, "reconcileUsage", map[string]any{"tenant": "nobodys"})
+	if n := h.count(t, `SELECT count(*) FROM audit.log WHERE action = 'reconcile_usage' AND tenant_id = $1 AND after->>'differ' = '1'`, team.ID); n != 2 {
+		t.Errorf("%d rows in the audit log", n)
+	}
+}
+
+func TestWhatTheOperatorRecordsIsInTheAuditLogAndATenantsOwnEventsAreNot(t *testing.T) {
+	h := newHouse(t)
+	team := pgtest.NewTeam(t, h.db)
+	operator := map[string]any{"tenant": team.Slug, "events": []any{event("a", 1), event("a", 1), event("b", -1), event("c", 1)}}
+	for range 2 { // of the second time nothing is new
+		h.must(t, pgtest.Operator, "recordUsage", operator)
+	}
+	h.must(t, owner(team), "recordUsage", map[string]any{"events": []any{event("d", 1)}})
+	const audited = `SELECT count(*) FROM audit.log WHERE action = 'record_usage' AND tenant_id = $1`
+	if all, right := h.count(t, audited, team.ID), h.count(t, audited+` AND after = '{"accepted": 2, "duplicates": 1, "refused": 1}'`, team.ID); all != 1 || right != 1 {
+		t.Errorf("%d rows, %d of them right", all, right)
+	}
 }

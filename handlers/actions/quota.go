@@ -5,10 +5,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/shopspring/decimal"
 
+	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/quota"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -24,7 +27,7 @@ type decisionReply struct {
 	ResetDate   *time.Time `json:"resetDate"`
 }
 
-func replyDecision(d quota.Decision, err error) (decisionReply, error) {
+func replyDecision(d quota.Decision) decisionReply {
 	reply := decisionReply{
 		Meter: d.Meter, Allowed: d.Allowed, Limit: d.Limit, Used: numeric(d.Used), Held: numeric(d.Held),
 		Remaining: orNull(d.Remaining), Enforcement: d.Enforcement,
@@ -32,15 +35,44 @@ func replyDecision(d quota.Decision, err error) (decisionReply, error) {
 	if !d.ResetDate.IsZero() {
 		reply.ResetDate = &d.ResetDate
 	}
-	return reply, err
+	return reply
 }
 
-// refusal is the error of a decision, so that nothing of what was refused is kept.
-func refusal(d quota.Decision, err error) error {
-	if refused := d.Refusal(); err == nil && refused != nil {
+// quotas are the actions that decide.
+type quotas struct{ Config }
+
+// deciding is an operation that decides, and says what.
+type deciding[In, Out any] func(ctx context.Context, tx pgx.Tx, s session.Session, in In) (Out, quota.Decision, error)
+
+// forQuota is forTenant for an operation that decides. A refusal is an error, so that
+// nothing of what was refused is kept. The decision is told once it is committed or
+// refused, and not where the reply is the one that was kept under an idempotency key.
+func forQuota[In, Out any](q quotas, name string, op deciding[In, Out]) Action {
+	action := newAction(name, workers, enterTenant, operation[In, Out](nil))
+	action.serve = tellLoss(func(ctx context.Context, db *pgxpool.Pool, c call) (any, error) {
+		var made *quota.Decision
+		decide := func(ctx context.Context, tx pgx.Tx, s session.Session, in In) (Out, error) {
+			out, d, err := op(ctx, tx, s, in)
+			if err == nil {
+				made, err = &d, refusal(d)
+			}
+			return out, err
+		}
+		reply, err := transact(ctx, db, c, inside[In, Out]{enterTenant, decide})
+		if made != nil && (err == nil || !made.Allowed) {
+			q.Decided(made.Meter, made.Allowed)
+		}
+		return reply, err
+	})
+	return action
+}
+
+// refusal is the error of a decision that refuses.
+func refusal(d quota.Decision) error {
+	if refused := d.Refusal(); refused != nil {
 		return refused
 	}
-	return err
+	return nil
 }
 
 type checkQuotaInput struct {
@@ -59,7 +91,8 @@ func (in checkQuotaInput) ask(s session.Session) quota.Ask {
 }
 
 func checkQuota(ctx context.Context, tx pgx.Tx, s session.Session, in checkQuotaInput) (decisionReply, error) {
-	return replyDecision(quota.Check(ctx, tx, in.ask(s)))
+	d, err := quota.Check(ctx, tx, in.ask(s))
+	return replyDecision(d), err
 }
 
 type takeQuotaInput struct {
@@ -72,9 +105,41 @@ func (in *takeQuotaInput) validate(s session.Session, problems *fault.Problems) 
 	in.checkKey(problems)
 }
 
-func takeQuota(ctx context.Context, tx pgx.Tx, s session.Session, in takeQuotaInput) (decisionReply, error) {
+// take is takeQuota: with an idempotency key the taking and the reply that is kept are one
+// transaction; without one the caller's standing is a transaction, and what decides after it
+// may do so in memory: who loses the standing in that moment has taken before.
+func (q quotas) take() Action {
+	action := forQuota(q, "takeQuota", takeQuota)
+	whole := action.serve
+	action.serve = tellLoss(func(ctx context.Context, db *pgxpool.Pool, c call) (any, error) {
+		in, err := decode[takeQuotaInput](c)
+		if err != nil {
+			return nil, err
+		}
+		if in.key() != nil {
+			return whole(ctx, db, c)
+		}
+		requestlog.Tenant(ctx, c.session.Tenant)
+		actor := c.session
+		err = pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
+			actor, err = enterTenant(ctx, tx, c, in)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		d, err := q.Take(ctx, in.ask(actor))
+		if err == nil {
+			err = refusal(d)
+		}
+		return replyDecision(d), err
+	})
+	return action
+}
+
+func takeQuota(ctx context.Context, tx pgx.Tx, s session.Session, in takeQuotaInput) (decisionReply, quota.Decision, error) {
 	d, err := quota.Take(ctx, tx, in.ask(s))
-	return replyDecision(d, refusal(d, err))
+	return replyDecision(d), d, err
 }
 
 type reservationReply struct {
@@ -89,11 +154,11 @@ type reservationReply struct {
 	EndedAt   *time.Time     `json:"endedAt"`
 }
 
-func replyReservation(r quota.Reservation, err error) (reservationReply, error) {
+func replyReservation(r quota.Reservation) reservationReply {
 	return reservationReply{
 		ID: r.ID, TenantID: r.TenantID, Meter: r.Meter, Amount: numeric(r.Amount), State: r.State, Settled: orNull(r.Settled),
 		CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, EndedAt: r.EndedAt,
-	}, err
+	}
 }
 
 // How long a reservation holds, in seconds.
@@ -127,9 +192,9 @@ func (in *reserveQuotaInput) validate(_ session.Session, problems *fault.Problem
 	in.ttl = time.Duration(seconds) * time.Second
 }
 
-func reserveQuota(ctx context.Context, tx pgx.Tx, s session.Session, in reserveQuotaInput) (reservationReply, error) {
+func reserveQuota(ctx context.Context, tx pgx.Tx, s session.Session, in reserveQuotaInput) (reservationReply, quota.Decision, error) {
 	r, d, err := quota.Reserve(ctx, tx, quota.Ask{Tenant: s.Tenant, Meter: in.Meter, Amount: decimal.Decimal(in.Amount)}, in.ttl)
-	return replyReservation(r, refusal(d, err))
+	return replyReservation(r), d, err
 }
 
 type reservationInput struct {
@@ -147,9 +212,11 @@ func (in *settleQuotaInput) validate(_ session.Session, problems *fault.Problems
 }
 
 func settleQuota(ctx context.Context, tx pgx.Tx, s session.Session, in settleQuotaInput) (reservationReply, error) {
-	return replyReservation(quota.Settle(ctx, tx, s.Tenant, in.ID, decimal.Decimal(in.Amount)))
+	r, err := quota.Settle(ctx, tx, s.Tenant, in.ID, decimal.Decimal(in.Amount))
+	return replyReservation(r), err
 }
 
 func releaseQuota(ctx context.Context, tx pgx.Tx, s session.Session, in reservationInput) (reservationReply, error) {
-	return replyReservation(quota.Release(ctx, tx, s.Tenant, in.ID))
+	r, err := quota.Release(ctx, tx, s.Tenant, in.ID)
+	return replyReservation(r), err
 }

@@ -94,7 +94,6 @@ var changes = []change{
 	{action: "removeTenantSetting", by: member.Admin, table: "tenants.tenant_settings", plan: fixed(map[string]any{"key": "locale"})},
 	{action: "recordUsage", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"events": []any{event("k", 1)}})},
 	{action: "recordUsage", by: member.Admin, table: "billing.usage_keys", plan: fixed(map[string]any{"events": []any{event("k", 1), event("l", 1)}})},
-	{action: "takeQuota", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"meter": "compute_hours"})},
 	{action: "takeQuota", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"meter": "compute_hours", "idempotencyKey": "once"})},
 	{action: "reserveQuota", by: member.Admin, table: "billing.usage_totals", plan: fixed(map[string]any{"meter": "storage", "amount": 1})},
 	{action: "settleQuota", by: member.Admin, table: "billing.usage_totals", plan: reserved},

@@ -7,6 +7,7 @@ import (
 	"github.com/nself/tenancy/internal/inbox"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/queue"
+	"github.com/nself/tenancy/internal/quota"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/token"
@@ -19,12 +20,16 @@ type Config struct {
 	BaseDomain string // tenants are reached at https://<slug>.<BaseDomain>
 	Outbox     *queue.Outbox
 	Links      member.Links // where mails lead; nil only where Outbox is
-	Replay     Replay       // nil only where nothing is called
+
+	// nil only where nothing is called
+	Replay  Replay
+	Take    func(ctx context.Context, ask quota.Ask) (quota.Decision, error) // decides outside a transaction, and counts that
+	Decided func(meter string, allowed bool)                                 // counts a decision that a transaction made
 }
 
-// Replay runs a parked event through the handler it came for again, and says what became
-// of it and, where it is parked again, why.
-type Replay func(ctx context.Context, id string) (inbox.Outcome, string, error)
+// Replay runs a parked event through the handler it came for again, as the actor's doing,
+// and says what became of it and, where it is parked again, why.
+type Replay func(ctx context.Context, actor session.Session, id string) (inbox.Outcome, string, error)
 
 // The groups of roles that actions.yaml gives permission to.
 var (
@@ -90,13 +95,14 @@ func tenantTable(config Config) []Action {
 
 // usageTable lists the actions on what tenants use and may use.
 func usageTable(config Config) []Action {
+	q := quotas{config}
 	return []Action{
 		forTenant("recordUsage", workers, recordUsage),
 		forTenant("reverseUsage", operatorOnly, reverseUsage),
 		inPlace(forTenant("tenantUsage", managers, tenantUsage)),
 		inPlace(forTenant("checkQuota", insiders, checkQuota)),
-		forTenant("takeQuota", workers, takeQuota),
-		forTenant("reserveQuota", workers, reserveQuota),
+		q.take(),
+		forQuota(q, "reserveQuota", reserveQuota),
 		forTenant("settleQuota", workers, settleQuota),
 		forTenant("releaseQuota", workers, releaseQuota),
 		forTenant("setTenantLimit", operatorOnly, setTenantLimit),
@@ -109,7 +115,7 @@ func usageTable(config Config) []Action {
 		forUser("removeMeterSource", operatorOnly, removeMeterSource),
 		forUser("meterSources", operatorOnly, meterSources),
 		forUser("usageDrift", operatorOnly, usageDrift),
-		forUser("reconcileUsage", operatorOnly, reconcileUsage),
+		forTenant("reconcileUsage", operatorOnly, reconcileUsage),
 		forUser("parkedEvents", operatorOnly, parkedEvents),
 		forOperator("replayEvent", config.Replay.run),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/audit"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/quota"
@@ -128,7 +129,19 @@ func recordUsage(ctx context.Context, tx pgx.Tx, s session.Session, in recordUsa
 		reply.add(i, e.Key, outcomes[0])
 		outcomes = outcomes[1:]
 	}
-	return reply, nil
+	return reply, reply.audit(ctx, tx, s)
+}
+
+// audit notes what the operator counted in a tenant. The tenant's own events are many, and
+// are their records themselves.
+func (r *recordedReply) audit(ctx context.Context, tx pgx.Tx, s session.Session) error {
+	if !s.IsOperator() || r.Accepted == 0 {
+		return nil
+	}
+	return audit.Append(ctx, tx, s, audit.Entry{
+		Tenant: s.Tenant, Action: "record_usage", Target: "tenant:" + s.Tenant.String(),
+		After: map[string]any{"accepted": r.Accepted, "duplicates": r.Duplicates, "refused": len(r.Refused)},
+	})
 }
 
 type reverseUsageInput struct {

@@ -188,8 +188,8 @@ func TestAnEventIsReversedOnceByTheOperator(t *testing.T) {
 	h := newHouse(t)
 	team := pgtest.NewTeam(t, h.db)
 	h.must(t, owner(team), "recordUsage", map[string]any{"events": []any{event("a", 2.5), event("b", 1)}})
-	one := map[string]any{"tenant": team.Slug, "meter": "compute_hours", "key": "tenant/a"}
-	golden(t, "reversed", h.call(t, pgtest.Operator, "reverseUsage", one), `{"meter":"compute_hours","key":"tenant/a","amount":2.5,"periodStart":"<time>"}`)
+	one := map[string]any{"tenant": team.Slug, "meter": "compute_hours", "key": "own|a"}
+	golden(t, "reversed", h.call(t, pgtest.Operator, "reverseUsage", one), `{"meter":"compute_hours","key":"own|a","amount":2.5,"periodStart":"<time>"}`)
 	if got := h.call(t, pgtest.Operator, "reverseUsage", one); got.status == 200 || got.status >= 500 {
 		t.Errorf("again: %d %v", got.status, got.body)
 	}

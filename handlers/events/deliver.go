@@ -11,14 +11,13 @@ import (
 
 	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/handlers/wire"
+	"github.com/nself/tenancy/internal/audit"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/inbox"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/queue"
+	"github.com/nself/tenancy/internal/session"
 )
-
-// source is who delivers here, to the inbox.
-const source = "hasura"
 
 // Config is what the effects work with.
 type Config struct {
@@ -64,7 +63,7 @@ func (d *door) serve(r *http.Request) (inbox.Outcome, error) {
 		return "", err
 	}
 	requestlog.Add(r.Context(), slog.String("event_id", event.ID), slog.String("trigger", event.Trigger.Name))
-	kept := inbox.Event{Source: source, ID: event.ID, Trigger: event.Trigger.Name, Handler: name, Payload: raw}
+	kept := inbox.Event{Source: inbox.Hasura, ID: event.ID, Trigger: event.Trigger.Name, Handler: name, Payload: raw}
 	return d.deliver(r.Context(), kept, event)
 }
 
@@ -112,28 +111,43 @@ func (w *Work) committed(outcome inbox.Outcome) {
 }
 
 // Replay gives parked events to their handlers again, from what was kept of them, one by
-// the id it was delivered under. The reason is why it stays parked; the errors are
-// inbox.Replay's.
-func Replay(c Config) func(ctx context.Context, event string) (outcome inbox.Outcome, reason string, err error) {
+// the id it was delivered under, and notes in the audit log that the actor did so. The
+// reason is why it stays parked; the errors are inbox.Replay's.
+func Replay(c Config) func(ctx context.Context, actor session.Session, event string) (outcome inbox.Outcome, reason string, err error) {
 	d := &door{Config: c, table: Table()}
 	return d.replay
 }
 
-func (d *door) replay(ctx context.Context, event string) (inbox.Outcome, string, error) {
+func (d *door) replay(ctx context.Context, actor session.Session, event string) (outcome inbox.Outcome, reason string, err error) {
 	w := d.work(Event{})
-	outcome, reason, err := inbox.Replay(ctx, d.DB, inbox.Event{Source: source, ID: event}, func(tx pgx.Tx, kept inbox.Event) (err error) {
-		effect := d.table[kept.Handler]
-		if effect == nil {
-			return fault.New(fault.InvalidInput, "it came for the handler %q, which this version does not have; have Hasura deliver it again", kept.Handler)
-		}
-		if w.Event, err = parse(kept.Payload); err != nil {
+	err = pg.InTx(ctx, d.DB, func(tx pgx.Tx) error {
+		outcome, reason, err = inbox.Replay(ctx, tx, inbox.Event{Source: inbox.Hasura, ID: event}, func(tx pgx.Tx, kept inbox.Event) error {
+			return d.again(ctx, tx, w, kept)
+		})
+		if err != nil || outcome == inbox.Repeated {
 			return err
 		}
-		return effect(ctx, tx, w)
+		after := map[string]any{"outcome": outcome}
+		if reason != "" {
+			after["reason"] = reason
+		}
+		return audit.Append(ctx, tx, actor, audit.Entry{Action: "replay_event", Target: "event:" + event, After: after})
 	})
 	if err != nil {
 		return "", "", err
 	}
 	w.committed(outcome)
 	return outcome, reason, nil
+}
+
+// again has the effect of an event that was kept.
+func (d *door) again(ctx context.Context, tx pgx.Tx, w *Work, kept inbox.Event) (err error) {
+	effect := d.table[kept.Handler]
+	if effect == nil {
+		return fault.New(fault.InvalidInput, "it came for the handler %q, which this version does not have; have Hasura deliver it again", kept.Handler)
+	}
+	if w.Event, err = parse(kept.Payload); err != nil {
+		return err
+	}
+	return effect(ctx, tx, w)
 }

@@ -34,6 +34,7 @@ type house struct {
 	db     *pgxpool.Pool // as nself_server
 	under  *pgtest.DB
 	config handlers.Config
+	warned *warnings
 	router http.Handler
 }
 
@@ -55,11 +56,12 @@ func houseOver(t *testing.T, db *pgxpool.Pool) house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	warned := &warnings{}
 	config := handlers.Config{
-		DB: db, Actions: actions.Config{Outbox: outbox}, WebhookSecrets: []string{secret}, MaxBodyBytes: 1 << 20,
+		DB: db, Warned: warned.add, Actions: actions.Config{Outbox: outbox}, WebhookSecrets: []string{secret}, MaxBodyBytes: 1 << 20,
 		RequestTimeout: 10 * time.Second, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 	}
-	return house{db: db, config: config, router: handlers.New(config)}
+	return house{db: db, config: config, warned: warned, router: handlers.New(config)}
 }
 
 func (h house) deliver(body string) *httptest.ResponseRecorder { return h.deliverTo("tenant", body) }

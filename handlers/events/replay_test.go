@@ -18,7 +18,7 @@ import (
 // replay runs a parked event again, as the action replayEvent does.
 func (h house) replay(t *testing.T, id string) string {
 	t.Helper()
-	outcome, reason, err := events.Replay(events.Config{DB: h.db, Outbox: h.config.Actions.Outbox})(t.Context(), id)
+	outcome, reason, err := events.Replay(events.Config{DB: h.db, Outbox: h.config.Actions.Outbox})(t.Context(), pgtest.Operator, id)
 	return strings.TrimSpace(fmt.Sprint(outcome, " ", reason, " ", fault.From(err)))
 }
 
@@ -44,6 +44,10 @@ func TestAPoisonEventParksWithItsReasonAndIsReplayedOnceTheCauseIsMended(t *test
 	}
 	if got := outcome(t, h.deliverTo("usage", body)); got != "repeated" || h.used(t, team, "documents") != "9007199254740993" {
 		t.Errorf("delivered after the replay: %s, used %s", got, h.used(t, team, "documents"))
+	}
+	const audited = `SELECT count(*) FROM audit.log WHERE action = 'replay_event' AND actor_role = 'admin' AND target = 'event:' || $1 AND after->>'outcome' = $2`
+	if parked, done := h.count(t, audited, id, "parked"), h.count(t, audited, id, "done"); parked != 1 || done != 1 || h.count(t, audited, id, "repeated") != 0 {
+		t.Errorf("the audit log tells of %d parked and %d done", parked, done)
 	}
 	if got := h.replay(t, "never came"); !strings.Contains(got, "not-found") {
 		t.Errorf("an event that never came: %s", got)

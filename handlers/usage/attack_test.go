@@ -157,11 +157,16 @@ func TestAMediaTypeOfNoCloudEventIsRefused(t *testing.T) {
 		w.refuses(t, "binary mode with "+media, w.serve(`{"amount":1}`, media, "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/", "ce-type", "api_requests"), 415, "unsupported-media-type")
 	}
 	w.refuses(t, "an unheard event format with ce- headers", w.serve(good, "application/cloudevents+xml", "ce-specversion", "1.0"), 415, "unsupported-media-type")
-	r := httptest.NewRequest(http.MethodGet, "/usage", bytes.NewReader(nil))
-	r.Header.Set("X-Webhook-Secret", secret)
-	got := httptest.NewRecorder()
-	if w.router.ServeHTTP(got, r); got.Code != http.StatusNotFound {
-		t.Errorf("GET: %d %s", got.Code, got.Body)
+	for _, path := range []string{"/usage", "/quota/take"} {
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+			r := httptest.NewRequest(method, path, bytes.NewReader(nil))
+			r.Header.Set("X-Webhook-Secret", secret)
+			got := httptest.NewRecorder()
+			w.router.ServeHTTP(got, r)
+			if w.refuses(t, method+path, got, 405, "invalid-input"); got.Header().Get("Allow") != "POST" {
+				t.Errorf("%s %s: Allow %q", method, path, got.Header().Get("Allow"))
+			}
+		}
 	}
 }
 
@@ -193,7 +198,12 @@ func TestAnEventThatIsWrongIsRefusedByItselfAndTheRestIsCounted(t *testing.T) {
 		"a tenant of 9,000":      {map[string]any{"tenant": strings.Repeat("a", 9_000)}, "unknown-tenant"},
 		"a tenant that is null":  {map[string]any{"tenant": raw("null")}, "unknown-tenant"},
 		"a tenant in a list":     {map[string]any{"tenant": []string{w.team.Slug}}, "invalid-event"},
-		"base64":                 {map[string]any{"data_base64": "e30="}, "invalid-event"},
+		"data and base64":        {map[string]any{"data": raw("{}"), "data_base64": "e30="}, "invalid-event"},
+		"base64 of text":         {map[string]any{"data_base64": "e30=", "datacontenttype": "text/plain"}, "invalid-event"},
+		"base64 of no JSON":      {map[string]any{"data_base64": "e3"}, "invalid-event"},
+		"base64 cut off":         {map[string]any{"data_base64": "e30"}, "invalid-event"},
+		"base64 as an object":    {map[string]any{"data_base64": raw("{}")}, "invalid-event"},
+		"a type that is a digit": {map[string]any{"data_base64": "e30=", "datacontenttype": 7}, "invalid-event"},
 		"a time in a number":     {map[string]any{"time": 1764000000}, "invalid-event"},
 		"data is a list":         {data(`[5]`), "wrong-amount"},
 		"data is a number":       {data(`5`), "wrong-amount"},

@@ -28,7 +28,7 @@ func readBinary(r *http.Request, media string) (item, error) {
 		}
 		value, ok := unescaped(said[0])
 		if !ok || len(said) > 1 {
-			event.refuse(invalidEvent, "the header ce-"+name+" is there twice, or is not percent-encoded UTF-8")
+			event.refuse(invalidEvent, "the header ce-"+name+" is there twice, is a broken double-quoted string, or is not percent-encoded UTF-8")
 			continue
 		}
 		a.set(name, value)
@@ -37,14 +37,38 @@ func readBinary(r *http.Request, media string) (item, error) {
 	return event, nil
 }
 
-// unescaped is the value of a header as a JSON string.
+// unescaped is the value of a header as a JSON string: a double-quoted string is taken out
+// of its quotes first, then what is percent-encoded is decoded, once (CloudEvents HTTP
+// binding 1.0.2, section 3.1.3.2).
 func unescaped(said string) (json.RawMessage, bool) {
-	value, err := url.PathUnescape(said)
-	if err != nil || !utf8.ValidString(value) {
+	bare, whole := outOfQuotes(said)
+	value, err := url.PathUnescape(bare)
+	if !whole || err != nil || !utf8.ValidString(value) {
 		return nil, false
 	}
 	raw, err := json.Marshal(value)
 	return raw, err == nil
+}
+
+// outOfQuotes is what a double-quoted string holds (RFC 7230, section 3.2.6), or the words
+// themselves where they do not begin as one; false: it does not end as one.
+func outOfQuotes(said string) (string, bool) {
+	if !strings.HasPrefix(said, `"`) {
+		return said, true
+	}
+	var bare strings.Builder
+	for at := 1; at < len(said); at++ {
+		switch said[at] {
+		case '"':
+			return bare.String(), at == len(said)-1
+		case '\\':
+			if at++; at == len(said) {
+				return "", false
+			}
+		}
+		bare.WriteByte(said[at])
+	}
+	return "", false
 }
 
 // readData reads the body of binary mode; nil where there is none.
@@ -53,7 +77,7 @@ func readData(body io.Reader, media string) (json.RawMessage, error) {
 	if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
 		return nil, nil
 	}
-	if media != "application/json" && !strings.HasSuffix(media, "+json") {
+	if !isJSON(media) {
 		return nil, fault.New(fault.UnsupportedMedia, "send the data as application/json; got %.80q", media)
 	}
 	return valid(buffered)

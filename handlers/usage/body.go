@@ -20,9 +20,6 @@ const (
 // read takes the events out of a request: in structured, batched or binary mode
 // (CloudEvents HTTP binding 1.0.2, section 3).
 func read(r *http.Request) ([]item, error) {
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, fault.New(fault.UnsupportedMedia, "send the body as it is; got Content-Encoding %.40q", encoding)
-	}
 	media, err := mediaType(r)
 	switch {
 	case err != nil:
@@ -42,8 +39,11 @@ func read(r *http.Request) ([]item, error) {
 	return nil, fault.New(fault.UnsupportedMedia, "send %s, %s, or JSON with ce- headers; got %.80q", oneEvent, manyEvents, r.Header.Get("Content-Type"))
 }
 
-// mediaType is the media type of the body; empty where none is said.
+// mediaType is the media type of the body, which is sent plain; empty where none is said.
 func mediaType(r *http.Request) (string, error) {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return "", fault.New(fault.UnsupportedMedia, "send the body as it is; got Content-Encoding %.40q", encoding)
+	}
 	said := r.Header.Get("Content-Type")
 	if said == "" {
 		return "", nil

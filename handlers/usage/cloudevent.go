@@ -3,10 +3,7 @@ package usage
 import (
 	"encoding/json"
 	"strings"
-	"time"
 	"unicode"
-
-	"github.com/shopspring/decimal"
 
 	"github.com/nself/tenancy/internal/usage"
 )
@@ -26,7 +23,7 @@ const (
 // as they are spelled: those of CloudEvents are lower case, and Time is another than time.
 type attributes struct {
 	version, id, source, meter, time, tenant json.RawMessage
-	data, base64                             json.RawMessage
+	data, base64, media                      json.RawMessage
 }
 
 // set takes one in; false: it was there before.
@@ -49,6 +46,8 @@ func (a *attributes) set(name string, raw json.RawMessage) bool {
 		into = &a.data
 	case "data_base64":
 		into = &a.base64
+	case "datacontenttype":
+		into = &a.media
 	default: // an extension of somebody else's
 		return true
 	}
@@ -87,11 +86,9 @@ func (i *item) read(a *attributes) {
 		i.refuse(wrongKey, "id and source must not be empty: together they are the key by which the event counts once")
 	case meter == "":
 		i.refuse(unknownMeter, "type must be the code of a meter")
-	case a.base64 != nil:
-		i.refuse(invalidEvent, "send data as JSON, not data_base64")
 	default:
 		i.readTime(at)
-		i.readData(a.data)
+		i.readData(i.decoded(a))
 	}
 }
 
@@ -113,90 +110,5 @@ func (i *item) word(name string, raw json.RawMessage) string {
 }
 
 func unfit(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }
-
-// readTime reads the time of the event (RFC 3339); without one it is of now. The zero time
-// of Go would be taken for none.
-func (i *item) readTime(said string) {
-	if said == "" {
-		return
-	}
-	at, err := time.Parse(time.RFC3339, said)
-	switch {
-	case err != nil:
-		i.refuse(invalidEvent, "time must be like 2030-12-31T23:59:59Z; got "+quoted(said))
-	case at.IsZero():
-		i.refuse(periodClosed, "no period is as old as "+quoted(said))
-	}
-	i.event.At = at
-}
-
-// readData reads {"amount": 5} or {"value": "x"}; without an amount it is one. Any other
-// member is refused: a misspelt amount would be one, too.
-func (i *item) readData(data json.RawMessage) {
-	i.event.Amount = one
-	if isNull(data) {
-		return
-	}
-	if data[0] != '{' {
-		i.refuse(wrongAmount, `data must be {"amount": 5}, {"value": "x"} or null`)
-		return
-	}
-	var amount, value json.RawMessage
-	members(data, func(name []byte, raw json.RawMessage) {
-		var into *json.RawMessage
-		switch string(name) {
-		case "amount":
-			into = &amount
-		case "value":
-			into = &value
-		default:
-			i.refuse(wrongAmount, "data has the member "+quoted(string(name))+", which is neither amount nor value")
-			return
-		}
-		if *into != nil {
-			i.refuse(invalidEvent, "data says "+quoted(string(name))+" twice")
-		}
-		*into = raw
-	})
-	if !isNull(amount) {
-		i.readAmount(amount)
-	}
-	i.readValue(value)
-}
-
-// readValue reads which of the different values it is.
-func (i *item) readValue(raw json.RawMessage) {
-	if isNull(raw) {
-		return
-	}
-	if raw[0] == '"' {
-		i.event.Value = unquote(raw)
-	}
-	if raw[0] != '"' || strings.ContainsFunc(i.event.Value, unfit) {
-		i.refuse(wrongValue, "value must be a string without control characters; got "+quoted(string(raw)))
-	}
-}
-
-var one = decimal.New(1, 0)
-
-// mostDigits is how long a number is that is still looked at: an amount has 28 digits.
-const mostDigits = 100
-
-// readAmount reads a number, or a string that holds one, with all its digits. Whether it is
-// an amount is the recording's to judge.
-func (i *item) readAmount(raw json.RawMessage) {
-	text := string(raw)
-	if raw[0] == '"' {
-		text = unquote(raw)
-	}
-	if len(text) > mostDigits {
-		text = ""
-	}
-	amount, err := decimal.NewFromString(text)
-	if err != nil {
-		i.refuse(wrongAmount, "amount must be a number; got "+quoted(string(raw)))
-	}
-	i.event.Amount = amount
-}
 
 func isNull(raw json.RawMessage) bool { return raw == nil || raw[0] == 'n' }

@@ -37,6 +37,7 @@ const (
 type world struct {
 	db          *pgxpool.Pool
 	super       *pgxpool.Pool
+	url         string // of the database, as nself_server
 	minter      *token.Minter
 	router      http.Handler
 	logs        *bytes.Buffer
@@ -48,7 +49,7 @@ func newWorld(t testing.TB) *world {
 	under := pgtest.Database(t)
 	minter, err := token.New(token.Config{Issuer: "us", Audience: "hasura", TTL: 15 * time.Minute, Algorithm: "ES256", EncryptionKey: bytes.Repeat([]byte{7}, 32)})
 	check(t, err)
-	w := &world{db: under.Pool(t, "nself_server"), super: under.Superuser(t), minter: minter, logs: &bytes.Buffer{}}
+	w := &world{db: under.Pool(t, "nself_server"), super: under.Superuser(t), url: under.URL("nself_server"), minter: minter, logs: &bytes.Buffer{}}
 	check(t, minter.EnsureKey(t.Context(), w.db))
 	w.team, w.other = pgtest.NewTeam(t, w.db), pgtest.NewTeam(t, w.db)
 	w.router = handlers.New(handlers.Config{

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/handlers/wire"
 	"github.com/nself/tenancy/internal/fault"
+	"github.com/nself/tenancy/internal/pg"
 )
 
 // statuses maps each fault of a whole request to an HTTP status; what is not here is a
@@ -19,18 +21,48 @@ var statuses = map[fault.Code]int{
 	fault.TenantNotActive:  http.StatusUnauthorized,
 	fault.BadWebhookSecret: http.StatusForbidden,
 	fault.Forbidden:        http.StatusForbidden,
+	fault.NotFound:         http.StatusNotFound,
 	fault.PayloadTooLarge:  http.StatusRequestEntityTooLarge,
 	fault.UnsupportedMedia: http.StatusUnsupportedMediaType,
 	fault.Unavailable:      http.StatusServiceUnavailable,
 	fault.Internal:         http.StatusInternalServerError,
 }
 
-// refuse answers a request of which nothing was counted.
-func refuse(w http.ResponseWriter, f *fault.Fault) {
-	status, known := statuses[f.Code]
-	if !known {
-		status = http.StatusBadRequest
+// posted serves POST alone, and answers for what serve could not: with the status of its
+// fault, or 400.
+func posted(statuses map[fault.Code]int, serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var f *fault.Fault
+		status, known := http.StatusMethodNotAllowed, true
+		if r.Method == http.MethodPost {
+			if f = fault.From(pg.Explain(caught(w, r, serve))); f == nil {
+				return
+			}
+			status, known = statuses[f.Code]
+		} else {
+			w.Header().Set("Allow", http.MethodPost)
+			f = fault.New(fault.InvalidInput, "this door takes POST, not %.20s", r.Method)
+		}
+		if !known {
+			status = http.StatusBadRequest
+		}
+		requestlog.Fault(r.Context(), f)
+		refuse(w, status, f)
 	}
+}
+
+// caught turns a panic into an error.
+func caught(w http.ResponseWriter, r *http.Request, serve func(w http.ResponseWriter, r *http.Request) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = requestlog.Panic(r.Context(), p)
+		}
+	}()
+	return serve(w, r)
+}
+
+// refuse answers a request of which nothing was counted.
+func refuse(w http.ResponseWriter, status int, f *fault.Fault) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 	}

@@ -1,7 +1,6 @@
 package usage
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -9,9 +8,7 @@ import (
 	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/internal/apikey"
 	"github.com/nself/tenancy/internal/fault"
-	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/session"
-	"github.com/nself/tenancy/internal/tenant"
 )
 
 // secretHeader is where services of the installation show the webhook secret.
@@ -22,7 +19,7 @@ const secretHeader = "X-Webhook-Secret"
 // on would make a customer's request its own.
 func (d door) sender(r *http.Request) (session.Session, error) {
 	_, secret := r.Header[secretHeader]
-	_, bearing := r.Header["Authorization"]
+	bearing := strings.TrimSpace(strings.Join(r.Header.Values("Authorization"), "")) != ""
 	switch {
 	case secret && bearing:
 		return session.Session{}, fault.New(fault.InvalidInput, "send X-Webhook-Secret or Authorization, not both")
@@ -70,57 +67,4 @@ func mayRecord(s session.Session) error {
 		return fault.New(fault.Forbidden, "role %s may not record usage", s.Role)
 	}
 	return nil
-}
-
-// name settles whose each event is. A tenant's own sender may name it, and no other: that
-// one is answered like one that does not exist.
-func (d door) name(ctx context.Context, sender session.Session, items []item) error {
-	known := map[string]id.Tenant{}
-	if sender.Role != session.Server {
-		own, err := tenant.Get(ctx, d.DB, sender.Tenant)
-		if err != nil {
-			return err
-		}
-		known[""], known[own.Slug], known[own.ID.String()] = own.ID, own.ID, own.ID
-	}
-	for i := range items {
-		it := &items[i]
-		if it.refused != nil {
-			continue
-		}
-		found, asked := known[it.tenant]
-		if !asked && sender.Role == session.Server {
-			var err error
-			if found, err = d.resolve(ctx, it.tenant); err != nil {
-				return err
-			}
-			known[it.tenant] = found
-		}
-		switch it.event.Tenant = found; {
-		case found.IsZero() && it.tenant == "":
-			it.refuse(unknownTenant, "the event names no tenant; give its id or slug in the extension tenant")
-		case found.IsZero():
-			it.refuse(unknownTenant, "there is no tenant "+quoted(it.tenant))
-		}
-	}
-	return nil
-}
-
-// mostSlug is how long a slug is at most; nothing longer is looked for.
-const mostSlug = 63
-
-// resolve is the tenant that a service names; zero where there is none. Whether there is
-// one of an id is left to the recording.
-func (d door) resolve(ctx context.Context, name string) (id.Tenant, error) {
-	if parsed, err := id.Parse[id.Tenant](name); err == nil {
-		return parsed, nil
-	}
-	if name == "" || len(name) > mostSlug {
-		return id.Tenant{}, nil
-	}
-	found, err := tenant.Resolve(ctx, d.DB, name)
-	if fault.Is(err, fault.NotFound) {
-		return id.Tenant{}, nil
-	}
-	return found, err
 }

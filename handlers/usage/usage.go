@@ -1,8 +1,8 @@
-// Package usage is the door for services that tell what was used: POST /usage takes
-// CloudEvents 1.0, one or up to ten thousand at once. A service of the installation shows
-// the webhook secret and names the tenant of each event; anyone else shows an access token
-// or an API key, and is heard for its own tenant. An event is refused by itself, with a
-// reason, and the rest is counted.
+// Package usage is the doors for services that tell what was used and ask whether more may
+// be. POST /usage takes CloudEvents 1.0, one or up to ten thousand at once: an event is
+// refused by itself, with a reason, and the rest is counted. POST /quota/take decides about
+// one amount. A service of the installation shows the webhook secret and names the tenant;
+// anyone else shows an access token or an API key, and is heard for its own tenant.
 package usage
 
 import (
@@ -15,18 +15,19 @@ import (
 
 	"github.com/nself/tenancy/handlers/requestlog"
 	"github.com/nself/tenancy/handlers/wire"
-	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/pg"
+	"github.com/nself/tenancy/internal/quota"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/token"
 	"github.com/nself/tenancy/internal/usage"
 )
 
-// Config is what the door needs.
+// Config is what the doors need.
 type Config struct {
 	DB        *pgxpool.Pool // as nself_server
 	Verifier  *token.Verifier
-	HasSecret func(r *http.Request) bool // whether a request carries the webhook secret
+	HasSecret func(r *http.Request) bool                                       // whether a request carries the webhook secret
+	Take      func(ctx context.Context, ask quota.Ask) (quota.Decision, error) // decides
 }
 
 // door is the Config with the serving of it.
@@ -35,39 +36,32 @@ type door struct{ Config }
 // Handler serves POST /usage.
 func Handler(c Config) http.HandlerFunc {
 	d := door{c}
-	return func(w http.ResponseWriter, r *http.Request) {
+	return posted(statuses, func(w http.ResponseWriter, r *http.Request) error {
 		answer, err := d.serve(r)
 		if err != nil {
-			f := fault.From(pg.Explain(err))
-			requestlog.Fault(r.Context(), f)
-			refuse(w, f)
-			return
+			return err
 		}
 		requestlog.Add(r.Context(), slog.Int("accepted", answer.Accepted), slog.Int("duplicates", answer.Duplicates), slog.Int("refused", len(answer.Refused)))
 		wire.Reply(w, http.StatusOK, answer)
-	}
+		return nil
+	})
 }
 
-func (d door) serve(r *http.Request) (answer answer, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = requestlog.Panic(r.Context(), p)
-		}
-	}()
+func (d door) serve(r *http.Request) (answer, error) {
 	sender, err := d.sender(r)
 	if err != nil {
-		return answer, err
+		return answer{}, err
 	}
 	items, err := read(r)
 	if err != nil {
-		return answer, err
+		return answer{}, err
 	}
 	if err := d.name(r.Context(), sender, items); err != nil {
-		return answer, err
+		return answer{}, err
 	}
 	outcomes, err := d.record(r.Context(), sender, events(items))
 	if err != nil {
-		return answer, err
+		return answer{}, err
 	}
 	return answered(items, outcomes), nil
 }

@@ -67,7 +67,6 @@ func TestAKeyThatMayNotBeUsedIsRefused(t *testing.T) {
 		"revoked":             `UPDATE auth.api_keys SET revoked_at = now() WHERE id = $1 AND $2 <> ''`,
 		"without membership":  `DELETE FROM tenants.tenant_members WHERE user_id = (SELECT user_id FROM auth.api_keys WHERE id = $1 AND $2 <> '')`,
 		"in another role":     `UPDATE tenants.tenant_members SET role = 'admin' WHERE user_id = (SELECT user_id FROM auth.api_keys WHERE id = $1 AND $2 <> '')`,
-		"of a person":         `UPDATE auth.users SET kind = 'person' WHERE id = (SELECT user_id FROM auth.api_keys WHERE id = $1 AND $2 <> '')`,
 		"of a suspended":      `UPDATE tenants.tenants SET status = 'suspended', suspended_at = now() WHERE id = (SELECT tenant_id FROM auth.api_keys WHERE id = $1 AND $2 <> '')`,
 		"of a tenant deleted": `UPDATE tenants.tenants SET status = 'deleted', deleted_at = now(), purge_after = now() WHERE id = (SELECT tenant_id FROM auth.api_keys WHERE id = $1 AND $2 <> '')`,
 	} {

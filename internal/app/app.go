@@ -86,14 +86,15 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 	})
 	changes := listen.New(s.ListenURL, accessChannel, log)
 	registry := metrics(db)
+	decided, warned := decisions(registry), warnings(registry)
+	decider := quota.New(quota.DeciderConfig{DB: db, Changes: changes, Holder: holder(), Log: log, Decided: decided})
 	return &App{
-		DB: db, Minter: minter, Log: log, changes: changes,
-		Quota: quota.New(quota.DeciderConfig{DB: db, Changes: changes, Holder: holder(), Log: log, Decided: decisions(registry)}),
-		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log, Routines: routines(s, post), Metrics: registry,
+		DB: db, Minter: minter, Log: log, changes: changes, Quota: decider,
+		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log, Routines: routines(s, post, warned), Metrics: registry,
 			Deliver: func(ctx context.Context, m queue.Mail) (bool, error) { return desk.Deliver(ctx, db, m) },
 		},
 		Router: handlers.New(handlers.Config{
-			DB: db,
+			DB: db, Quota: decider, Decided: decided, Warned: warned,
 			Actions: actions.Config{Tenants: s.TenantDefaults(), Minter: minter, BaseDomain: s.BaseDomain,
 				Outbox: post, Links: tokens.Links(s.PublicURL)},
 			Tokens: tokens.Config{Minter: minter, Desk: desk,

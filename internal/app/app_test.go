@@ -191,7 +191,7 @@ func TestEveryRoutineIsSafeBesideItself(t *testing.T) {
 		pgtest.NewTeam(t, server)
 	}
 	names := map[string]bool{}
-	for _, r := range routines(config.Server{UsageRetention: 840 * time.Hour}, post) {
+	for _, r := range routines(config.Server{UsageRetention: 840 * time.Hour}, post, nil) {
 		if r.Every < time.Minute || names[r.Name] {
 			t.Errorf("%s comes every %v, or twice", r.Name, r.Every)
 		}
@@ -213,22 +213,45 @@ func TestEveryRoutineIsSafeBesideItself(t *testing.T) {
 func TestDriftIsToldByEveryServerAndNotMadeUpWhileTheDatabaseIsAway(t *testing.T) {
 	t.Parallel() // they wait more than they work
 	db := pgtest.Database(t)
-	one, two, super := newApp(t, db), newApp(t, db), db.Superuser(t)
+	before, one, two, super := newApp(t, db), newApp(t, db), newApp(t, db), db.Superuser(t)
 	team := pgtest.NewTeam(t, super)
-	if got := metric(t, one, "nself_usage_drift_rows"); got != "0" {
+	if got := metric(t, before, "nself_usage_drift_rows"); got != "0" {
 		t.Errorf("without any: %q", got)
 	}
 	const found = `INSERT INTO billing.usage_drift (tenant_id, meter, period_start, total, counted) VALUES ($1, 'api_requests', now(), 2, 1)`
 	if _, err := super.Exec(t.Context(), found, team.ID); err != nil {
 		t.Fatal(err)
 	}
-	for i, a := range []*App{one, two} {
-		if got := metric(t, a, "nself_usage_drift_rows"); got != "1" {
-			t.Errorf("server %d tells %q", i, got)
-		}
+	if got := metric(t, one, "nself_usage_drift_rows"); got != "1" {
+		t.Errorf("a server tells %q", got)
 	}
 	two.DB.Close()
 	if got := metric(t, two, "nself_usage_drift_rows"); got != "" {
 		t.Errorf("without a database: %q", got)
+	}
+}
+
+func TestWarningsOfTheSweepAreCountedToo(t *testing.T) {
+	t.Parallel() // they wait more than they work
+	db := pgtest.Database(t)
+	a, super := newApp(t, db), db.Superuser(t)
+	team := pgtest.NewTeam(t, super)
+	const one = `INSERT INTO billing.tenant_limits (tenant_id, meter, "limit") VALUES ($1, 'api_requests', 1)`
+	if _, err := super.Exec(t.Context(), one, team.ID); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := quota.Take(t.Context(), a.DB, quota.Ask{Tenant: team.ID, Meter: "api_requests", Amount: decimal.NewFromInt(1)}); err != nil || !d.Allowed {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	for _, r := range a.work.Routines {
+		if r.Name != "quota-warnings" {
+			continue
+		}
+		if _, err := r.Run(t.Context(), a.DB); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := metric(t, a, `nself_quota_warnings_total{meter="api_requests",threshold="100"}`); got != "1" {
+		t.Errorf("%q warnings were counted", got)
 	}
 }

@@ -17,11 +17,11 @@ import (
 
 // routines is everything that is done again and again. What usage must not be without
 // comes first: without a partition no record is written.
-func routines(s config.Server, post *queue.Outbox) []jobs.Routine {
+func routines(s config.Server, post *queue.Outbox, warned func(meter string, threshold int)) []jobs.Routine {
 	const hour, day = time.Hour, 24 * time.Hour
 	return []jobs.Routine{
 		{Name: "usage-partitions", Every: hour, Run: usage.MakePartitions},
-		{Name: "quota-warnings", Every: time.Minute, Run: quota.Sweep(post)},
+		{Name: "quota-warnings", Every: time.Minute, Run: quota.Sweep(post, warned)},
 		{Name: "quota-reservations", Every: time.Minute, Run: quota.ExpireReservations},
 		{Name: "usage-days", Every: hour, Run: usage.RollUp},
 		{Name: "usage-periods", Every: hour, Run: usage.ClosePeriods},

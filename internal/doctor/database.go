@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,7 +83,11 @@ func (x *examination) postgresVersion(ctx context.Context) (string, error) {
 	return seen, nil
 }
 
-const aheadSQL = `SELECT count(*) FROM nself.schema_migrations WHERE version > @newest`
+// ledgerSQL reads the migrations beside those that this program knows. What nself tenant
+// protect writes is the installation's own, whatever its number.
+const ledgerSQL = `
+SELECT count(*) FILTER (WHERE own) AS own, count(*) FILTER (WHERE NOT own AND version > @newest) AS ahead
+FROM (SELECT version, name ~ '^(protect|forget)_' AS own FROM nself.schema_migrations WHERE version <> ALL (@known::bigint[])) m`
 
 func (x *examination) migrations(ctx context.Context) (string, error) {
 	pending, err := migrate.Pending(ctx, x.conn)
@@ -96,15 +101,23 @@ func (x *examination) migrations(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	newest := all[len(all)-1].Version
-	ahead, err := pg.Scalar[int](ctx, x.conn, aheadSQL, pgx.NamedArgs{"newest": newest})
+	known := make([]int64, len(all))
+	for i, m := range all {
+		known[i] = m.Version
+	}
+	newest := slices.Max(known)
+	beside, err := pg.One[struct{ Own, Ahead int }](ctx, x.conn, ledgerSQL, pgx.NamedArgs{"known": known, "newest": newest})
 	if err != nil {
 		return "", err
 	}
-	if ahead > 0 {
-		return "", &finding{fmt.Sprintf("the database has %d newer than %d, the newest this command knows", ahead, newest), "use the nself of the same version as the server"}
+	if beside.Ahead > 0 {
+		return "", &finding{fmt.Sprintf("the database has %d newer than %d, the newest this command knows", beside.Ahead, newest), "use the nself of the same version as the server"}
 	}
-	return fmt.Sprintf("%d of %d applied", len(all), len(all)), nil
+	seen := fmt.Sprintf("%d of %d applied", len(all), len(all))
+	if beside.Own > 0 {
+		seen += fmt.Sprintf(", and %d of your own", beside.Own)
+	}
+	return seen, nil
 }
 
 // clockReading is another clock's time and the span of ours in which it was read.

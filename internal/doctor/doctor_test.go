@@ -89,6 +89,19 @@ func TestAMigrationOfALaterVersionIsSeen(t *testing.T) {
 	fails(t, checks, "migrations", "1 newer", "same version")
 }
 
+func TestMigrationsOfTheInstallationsOwnAreNoLaterVersions(t *testing.T) {
+	db := pgtest.Database(t)
+	plant(t, db, "INSERT INTO nself.schema_migrations (version, name) VALUES (9795392000000, 'protect_crm_contacts'), (9795392000001, 'forget_crm_old'), (7, 'protect_crm_old')", "")
+	checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
+	passes(t, checks, "migrations")
+	if detail := checks["migrations"].Detail; !strings.HasSuffix(detail, " applied, and 3 of your own") {
+		t.Errorf("told %q", detail)
+	}
+	plant(t, db, "INSERT INTO nself.schema_migrations (version, name) VALUES (9795392000002, 'protection')", "")
+	checks, _ = examine(t, Config{DatabaseURL: db.URL("nself_owner")})
+	fails(t, checks, "migrations", "1 newer", "same version")
+}
+
 func TestARoleThatMayNotReadTheLedgerIsTold(t *testing.T) {
 	checks, _ := examine(t, Config{DatabaseURL: pgtest.Database(t).URL("nself_app")})
 	fails(t, checks, "migrations", "permission denied", "nself_owner")
@@ -188,7 +201,6 @@ const hasuraRan = `
 	CREATE TRIGGER "notify_hasura_storage_usage_INSERT" AFTER INSERT ON tenants.storage_objects FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
 	CREATE TRIGGER "notify_hasura_storage_usage_UPDATE" AFTER UPDATE ON tenants.storage_objects FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
 	CREATE TRIGGER "notify_hasura_storage_usage_DELETE" AFTER DELETE ON tenants.storage_objects FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
-	CREATE TRIGGER "notify_hasura_quota_reached_INSERT" AFTER INSERT ON billing.usage_totals FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
 	CREATE TRIGGER "notify_hasura_quota_reached_UPDATE" AFTER UPDATE ON billing.usage_totals FOR EACH ROW EXECUTE FUNCTION hdb_catalog.log();
 	RESET ROLE`
 

@@ -117,7 +117,8 @@ func Remove(ctx context.Context, db pg.DB, actor session.Session, meter string) 
 	return removed, err
 }
 
-// told is the override as the audit log keeps it.
+// told is the override as the audit log keeps it. The tenant's owner reads that log, and the
+// reason is the operator's own.
 func (o Override) told() map[string]any {
-	return map[string]any{"limit": o.Limit, "enforcement": o.Enforcement, "reason": o.Reason, "expires_at": o.ExpiresAt}
+	return map[string]any{"limit": o.Limit, "enforcement": o.Enforcement, "expires_at": o.ExpiresAt}
 }

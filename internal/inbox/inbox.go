@@ -15,6 +15,9 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 )
 
+// Hasura is the source of what Hasura's event triggers deliver.
+const Hasura = "hasura"
+
 // Event is one delivery of one event.
 type Event struct {
 	Source  string // who delivers, such as "hasura"
@@ -38,15 +41,17 @@ const (
 // The update takes the row's lock, so a copy delivered while the first is still at work
 // waits for it and then finds it done. Of a parked event the latest delivery is kept.
 const claimAllTenantsSQL = `
-INSERT INTO nself.inbox AS i (source, event_id, trigger, handler, state, payload)
-VALUES (@source, @event_id, @trigger, @handler, 'done', @payload)
+INSERT INTO nself.inbox AS i (source, event_id, trigger, handler, state)
+VALUES (@source, @event_id, @trigger, @handler, 'done')
 ON CONFLICT (source, event_id) DO UPDATE SET deliveries = i.deliveries + 1,
-	handler = CASE i.state WHEN 'parked' THEN excluded.handler ELSE i.handler END,
-	payload = CASE i.state WHEN 'parked' THEN excluded.payload ELSE i.payload END
+	handler = CASE i.state WHEN 'parked' THEN excluded.handler ELSE i.handler END
 RETURNING i.deliveries = 1 OR i.state = 'parked'`
 
+// The payload of an event that is done is kept no longer: nobody reads it again.
 const settleAllTenantsSQL = `
-UPDATE nself.inbox SET state = @state, reason = @reason, settled_at = now() WHERE source = @source AND event_id = @event_id`
+UPDATE nself.inbox SET state = @state::text, reason = @reason, settled_at = now(),
+	payload = CASE @state::text WHEN 'parked' THEN @payload::jsonb END
+WHERE source = @source AND event_id = @event_id`
 
 func (e Event) args() pgx.NamedArgs {
 	return pgx.NamedArgs{"source": e.Source, "event_id": e.ID, "trigger": e.Trigger, "handler": e.Handler, "payload": e.Payload}

@@ -24,13 +24,26 @@ type Kept struct {
 	Payload    json.RawMessage `db:"payload"` // nil where it could not be kept
 }
 
+// Page says which parked events of a source are listed.
+type Page struct {
+	Source string
+	Limit  int    // how many at most
+	ID     string // this one alone; empty: every one
+	After  string // those that come after the event with this id in the list, parked still or not; empty: from the first
+}
+
 const listParkedAllTenantsSQL = `
 SELECT source, event_id, trigger, coalesce(handler, '') AS handler, reason, received_at, deliveries, payload
-FROM nself.inbox WHERE state = 'parked' ORDER BY received_at, source, event_id LIMIT @limit`
+FROM nself.inbox WHERE state = 'parked' AND source = @source AND (@id = '' OR event_id = @id)
+	AND (@after = '' OR (received_at, event_id) < (SELECT l.received_at, l.event_id FROM nself.inbox l WHERE l.source = @source AND l.event_id = @after))
+ORDER BY received_at DESC, event_id DESC LIMIT @limit`
 
-// ParkedEvents lists parked events, those that came first first, and at most limit.
-func ParkedEvents(ctx context.Context, db pg.DB, limit int) ([]Kept, error) {
-	found, err := pg.All[Kept](ctx, db, listParkedAllTenantsSQL, pgx.NamedArgs{"limit": limit})
+// ParkedEvents lists parked events, those that came last first. After an event that the
+// inbox does not hold there is none.
+func ParkedEvents(ctx context.Context, db pg.DB, page Page) ([]Kept, error) {
+	found, err := pg.All[Kept](ctx, db, listParkedAllTenantsSQL, pgx.NamedArgs{
+		"source": page.Source, "limit": page.Limit, "id": page.ID, "after": page.After,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list the parked events: %w", err)
 	}

@@ -59,7 +59,7 @@ func TestAReplayHasTheEffectOnceTheCauseIsMended(t *testing.T) {
 	if outcome != inbox.Parked || reason != "still none" || err != nil || users(t, db) != 0 {
 		t.Errorf("not mended: %s %q, %v, %d users", outcome, reason, err, users(t, db))
 	}
-	kept, err := inbox.ParkedEvents(t.Context(), db, 10)
+	kept, err := inbox.ParkedEvents(t.Context(), db, inbox.Page{Source: "test", Limit: 10})
 	want := []inbox.Kept{{Source: "test", ID: "1", Trigger: "t", Handler: "h", Reason: "still none", Deliveries: 1, Payload: named("1").Payload}}
 	if diff := cmp.Diff(want, kept, cmpopts.IgnoreFields(inbox.Kept{}, "ReceivedAt")); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
@@ -69,7 +69,7 @@ func TestAReplayHasTheEffectOnceTheCauseIsMended(t *testing.T) {
 			t.Errorf("mended: %s %q, %v, %d users; want %s and one user", outcome, reason, err, users(t, db), want)
 		}
 	}
-	if kept, err := inbox.ParkedEvents(t.Context(), db, 10); len(kept) != 0 || err != nil {
+	if kept, err := inbox.ParkedEvents(t.Context(), db, inbox.Page{Source: "test", Limit: 10}); len(kept) != 0 || err != nil {
 		t.Errorf("still parked: %v, %v", kept, err)
 	}
 	if _, _, err := replay(t, db, "unheard", nil); !fault.Is(err, fault.NotFound) {
@@ -123,7 +123,7 @@ func TestAnEventWithoutItsPayloadSaysSoOnReplayAndTakesTheNextDeliverys(t *testi
 	if outcome != inbox.Parked || !strings.Contains(reason, "nothing is there to replay") || !strings.Contains(reason, "it holds a NUL") || err != nil || users(t, db) != 0 {
 		t.Errorf("%s %q, %v, %d users", outcome, reason, err, users(t, db))
 	}
-	if kept, err := inbox.ParkedEvents(t.Context(), db, 10); err != nil || len(kept) != 1 || kept[0].Reason != "it holds a NUL" || kept[0].Payload != nil {
+	if kept, err := inbox.ParkedEvents(t.Context(), db, inbox.Page{Source: "test", Limit: 10}); err != nil || len(kept) != 1 || kept[0].Reason != "it holds a NUL" || kept[0].Payload != nil {
 		t.Errorf("%+v, %v", kept, err)
 	}
 	park(t, db, named("1"), "of nobody")
@@ -132,14 +132,65 @@ func TestAnEventWithoutItsPayloadSaysSoOnReplayAndTakesTheNextDeliverys(t *testi
 	}
 }
 
-func TestAParkedEventIsListedInTheOrderItCameUpToTheLimit(t *testing.T) {
+// listed are the ids of a page, in its order.
+func listed(t *testing.T, db *pgxpool.Pool, page inbox.Page) string {
+	t.Helper()
+	page.Source = "test"
+	kept, err := inbox.ParkedEvents(t.Context(), db, page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, k := range kept {
+		ids = append(ids, k.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestEveryParkedEventIsFoundPageByPageThoseThatCameLastFirst(t *testing.T) {
 	db := pgtest.Database(t).Pool(t, "nself_server")
-	for _, id := range []string{"b", "c", "a"} {
+	for _, id := range []string{"b", "c", "a", "e", "d"} {
 		park(t, db, named(id), "x")
 	}
-	kept, err := inbox.ParkedEvents(t.Context(), db, 2)
-	if err != nil || len(kept) != 2 || kept[0].ID != "b" || kept[1].ID != "c" {
-		t.Errorf("%+v, %v", kept, err)
+	elsewhere := named("elsewhere")
+	elsewhere.Source = "another"
+	park(t, db, elsewhere, "x")
+	if _, err := db.Exec(t.Context(), `UPDATE nself.inbox SET received_at = (SELECT received_at FROM nself.inbox WHERE event_id = 'e') WHERE event_id = 'a'`); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		page inbox.Page
+		want string
+	}{
+		{inbox.Page{Limit: 2}, "d e"}, {inbox.Page{Limit: 2, After: "e"}, "a c"}, {inbox.Page{Limit: 2, After: "c"}, "b"}, {inbox.Page{Limit: 2, After: "b"}, ""},
+		{inbox.Page{Limit: 9}, "d e a c b"}, {inbox.Page{Limit: 9, ID: "a"}, "a"}, {inbox.Page{Limit: 9, ID: "elsewhere"}, ""}, {inbox.Page{Limit: 9, After: "never came"}, ""},
+	} {
+		if got := listed(t, db, c.page); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.page, got, c.want)
+		}
+	}
+	if outcome, _, err := replay(t, db, "e", nil); outcome != inbox.Done || err != nil {
+		t.Fatal(outcome, err)
+	}
+	if got := listed(t, db, inbox.Page{Limit: 9, After: "e"}); got != "a c b" {
+		t.Errorf("after one that is done meanwhile: %q", got)
+	}
+}
+
+func TestThePayloadOfAnEventThatIsDoneIsNotKept(t *testing.T) {
+	db := pgtest.Database(t).Pool(t, "nself_server")
+	if outcome, err := inbox.Once(t.Context(), db, named("at once"), func(pgx.Tx) error { return nil }); outcome != inbox.Done || err != nil {
+		t.Fatal(outcome, err)
+	}
+	park(t, db, named("replayed"), "x")
+	if outcome, _, err := replay(t, db, "replayed", nil); outcome != inbox.Done || err != nil {
+		t.Fatal(outcome, err)
+	}
+	park(t, db, named("parked"), "x")
+	var with string
+	err := db.QueryRow(t.Context(), `SELECT string_agg(event_id, ' ') FROM nself.inbox WHERE payload IS NOT NULL`).Scan(&with)
+	if err != nil || with != "parked" {
+		t.Errorf("a payload is kept of: %s (%v)", with, err)
 	}
 }
 
@@ -149,7 +200,7 @@ func TestAValueThatPostgresCannotStoreParksTheEventWithItsPayload(t *testing.T) 
 		_, err := tx.Exec(t.Context(), `SELECT 1e200::numeric::bigint`)
 		return err
 	})
-	kept, _ := inbox.ParkedEvents(t.Context(), db, 1)
+	kept, _ := inbox.ParkedEvents(t.Context(), db, inbox.Page{Source: "test", Limit: 1})
 	if outcome != inbox.Parked || err != nil || len(kept) != 1 || kept[0].Payload == nil || !strings.Contains(kept[0].Reason, "out of range") {
 		t.Errorf("%s, %v, %+v", outcome, err, kept)
 	}
@@ -189,7 +240,7 @@ func TestAJSONNullIsAPayload(t *testing.T) {
 	e := named("1")
 	e.Payload = json.RawMessage("null")
 	park(t, db, e, "x")
-	if kept, err := inbox.ParkedEvents(t.Context(), db, 1); err != nil || string(kept[0].Payload) != "null" {
+	if kept, err := inbox.ParkedEvents(t.Context(), db, inbox.Page{Source: "test", Limit: 1}); err != nil || string(kept[0].Payload) != "null" {
 		t.Errorf("%+v, %v", kept, err)
 	}
 }

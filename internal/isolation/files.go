@@ -68,13 +68,15 @@ type File struct {
 }
 
 // Files are the files of the project directory as the protection makes them: those that
-// are new, and those that change, the migration last. Files that stay as they are are left
-// out. An empty dir stands for a project without any.
+// are new, and those that change, the migration last; without statements there is none.
+// Files that stay as they are are left out. An empty dir stands for a project without any.
 func (p Protection) Files(dir string, at time.Time) ([]File, error) {
-	migration := p.Migration(at)
-	migrated := []File{
-		{filepath.Join(migrationsDir, migration.Folder(), "up.sql"), []byte(migration.Up)},
-		{filepath.Join(migrationsDir, migration.Folder(), "down.sql"), []byte(migration.Down)},
+	var migrated []File
+	if migration := p.Migration(at); len(p.Statements) > 0 {
+		migrated = []File{
+			{filepath.Join(migration.Path(), "up.sql"), []byte(migration.Up)},
+			{filepath.Join(migration.Path(), "down.sql"), []byte(migration.Down)},
+		}
 	}
 	if p.verb != "" {
 		return migrated, nil

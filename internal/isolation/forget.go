@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,33 +39,4 @@ func Forget(ctx context.Context, db pg.DB, names []Name) (Protection, error) {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("%s is to go from tenant_tables.yaml and from the metadata as well", name))
 	}
 	return plan, errors.Join(faults...)
-}
-
-const migrationIsAppliedSQL = `SELECT EXISTS (SELECT FROM nself.schema_migrations WHERE version = @version)`
-
-// Pending finds a migration of the project directory that does the same and was not run on
-// the database yet; "" where there is none.
-func (p Protection) Pending(ctx context.Context, db pg.DB, dir string) (string, error) {
-	folders, err := os.ReadDir(filepath.Join(dir, migrationsDir))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	for _, folder := range folders {
-		digits, name, _ := strings.Cut(folder.Name(), "_")
-		version, notNumber := strconv.ParseInt(digits, 10, 64)
-		if name != p.name() || notNumber != nil {
-			continue
-		}
-		applied, err := pg.Scalar[bool](ctx, db, migrationIsAppliedSQL, pgx.NamedArgs{"version": version})
-		if err != nil {
-			return "", err
-		}
-		if !applied {
-			return filepath.Join(dir, migrationsDir, folder.Name()), nil
-		}
-	}
-	return "", nil
 }

@@ -62,6 +62,7 @@ func TestDecidersTogetherGrantExactlyTheLimit(t *testing.T) {
 }
 
 func TestTotalThatIsLockedForLongHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	locked := w.tenantOf(t, "calls", 10)
 	must(t, plain{w.pool}, ask(locked, "calls", 1))

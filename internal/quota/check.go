@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
+	"github.com/nself/tenancy/internal/entitlement"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/usage"
 )
@@ -62,7 +63,7 @@ func Check(ctx context.Context, db pg.DB, ask Ask) (Decision, error) {
 
 // fits is the rule of billing.take and billing.hold.
 func (c checked) fits(meter usage.Meter, ask Ask) bool {
-	if c.Limit == Unlimited || c.Enforcement == Soft {
+	if c.Limit == entitlement.Unlimited || c.Enforcement == entitlement.Soft {
 		return true
 	}
 	more := ask.Amount

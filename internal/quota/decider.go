@@ -16,7 +16,7 @@ import (
 const (
 	reportEvery   = time.Second
 	idleFor       = 10 * time.Second // after which a lease is handed back
-	roundPatience = 3 * time.Second  // for one round trip, before the database counts as away
+	roundPatience = 3 * time.Second  // for a connection, and for one round trip
 	stopPatience  = 10 * time.Second // for handing everything back
 	mostShards    = 4
 )
@@ -72,9 +72,6 @@ func New(config DeciderConfig) *Decider {
 // caller that gives up while its ask is under way may have been granted it.
 func (d *Decider) Take(ctx context.Context, ask Ask) (Decision, error) {
 	meter, err := d.meters.of(ctx, ask.Meter)
-	if isAway(err) {
-		return Decision{}, undecided(ask.Meter, err)
-	}
 	if err != nil {
 		return Decision{}, err
 	}
@@ -89,19 +86,13 @@ func (d *Decider) Take(ctx context.Context, ask Ask) (Decision, error) {
 }
 
 func (d *Decider) take(ctx context.Context, meter usage.Meter, ask Ask) (Decision, error) {
-	if meter.Deciding == leased && !d.stopped.Load() {
+	if meter.Deciding == usage.Leased && !d.stopped.Load() {
 		if amount, fits := toUnits(ask.Amount); fits && amount <= mostAsked {
 			return d.takeLeased(ctx, meter, ask, amount)
 		}
 	}
 	return d.takeStrict(ctx, meter, ask)
 }
-
-// What the columns deciding and on_outage of a meter say.
-const (
-	leased = "leased"
-	allow  = "allow"
-)
 
 // shardOf is the shard of a tenant: all its asks meet in one.
 func (d *Decider) shardOf(tenant id.Tenant) *shard {

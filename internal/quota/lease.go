@@ -44,7 +44,7 @@ type report struct {
 type waiter struct {
 	ask    Ask
 	amount int64
-	answer chan answer // of one
+	answer answers
 }
 
 func (d *Decider) takeLeased(ctx context.Context, meter usage.Meter, ask Ask, amount int64) (Decision, error) {
@@ -72,7 +72,7 @@ func (l *lease) take(meter usage.Meter, ask Ask, amount int64) (Decision, *waite
 	if l.usable(l.askedAt) && amount <= l.left {
 		return l.grant(amount), nil
 	}
-	w := &waiter{ask, amount, make(chan answer, 1)}
+	w := &waiter{ask, amount, newAnswers()}
 	l.waiting = append(l.waiting, w)
 	if !l.busy {
 		l.busy = true
@@ -140,9 +140,9 @@ func (l *lease) serve(now time.Time, rest *int64) bool {
 	for _, w := range l.waiting {
 		switch {
 		case usable && w.amount <= l.left:
-			w.answer <- answer{decision: l.grant(w.amount)}
+			w.answer.give(answer{decision: l.grant(w.amount)})
 		case usable && rest != nil && w.amount > l.left+*rest:
-			w.answer <- answer{decision: l.last.decide(l.meter, false, l.left)}
+			w.answer.give(answer{decision: l.last.decide(l.meter, false, l.left)})
 		default:
 			kept = append(kept, w)
 		}

@@ -18,6 +18,7 @@ import (
 )
 
 func TestLeaseIsReportedAndHandedBackWhenTheProcessStops(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tenant := w.tenant(t)
 	w.limit(t, tenant, "hits", 10_000)
@@ -189,14 +190,23 @@ func TestLeaseEndsWithItsPeriodByTheProcessesOwnClock(t *testing.T) {
 // statements counts those that report leases.
 type statements struct{ reports atomic.Int64 }
 
-func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if strings.Contains(data.SQL, "report_leases") {
-		s.reports.Add(1)
-	}
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
 
 func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+func (s *statements) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	if strings.Contains(data.SQL, "report_leases") {
+		s.reports.Add(1)
+	}
+}
+
+func (s *statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
 func TestManyLeasesAreReportedInFewStatements(t *testing.T) {
 	w := newWorld(t)

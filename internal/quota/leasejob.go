@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -25,6 +24,8 @@ type leaseJob struct {
 	idle    bool  // nobody waits any more
 	got     leaseAnswer
 	found   bool
+
+	finished bool
 }
 
 // leaseAnswer is what billing.lease answers.
@@ -101,10 +102,13 @@ func (j *leaseJob) read(results pgx.BatchResults) error {
 	return nil
 }
 
-func (j *leaseJob) finish(ctx context.Context, err error) {
+func (j *leaseJob) finish(db pg.DB, err error) {
+	if j.finished {
+		return
+	}
 	l, committed := j.lease, err == nil
 	if committed && !j.idle && !j.found {
-		err = absent(ctx, l.decider.config.DB, l.of.tenant, l.of.meter)
+		err = missing(db, l.of)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,6 +125,7 @@ func (j *leaseJob) finish(ctx context.Context, err error) {
 		j.failed(err)
 		l.busy = false
 	}
+	j.finished = true
 	if l.busy {
 		l.decider.shardOf(l.of.tenant).addLease(l)
 	}
@@ -140,7 +145,7 @@ func (j *leaseJob) done() bool {
 	l.last.spend(l.spent)
 	l.left = bounded(*j.got.Left) - l.spent
 	l.opened = l.opened || l.left+l.spent > 0
-	l.ends = deadline{asked: j.asked, lasts: j.got.Lasts}
+	l.ends = newDeadline(j.asked, j.got.Lasts)
 	if j.got.Rest == nil {
 		return l.serve(time.Now(), nil)
 	}
@@ -153,7 +158,7 @@ func (j *leaseJob) failed(err error) {
 	l := j.lease
 	l.opened = !l.id.IsZero()
 	for _, w := range l.waiting {
-		w.answer <- l.failure(w, err)
+		w.answer.give(l.failure(w, err))
 	}
 	l.waiting = nil
 }

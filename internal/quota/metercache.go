@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/usage"
 )
@@ -13,7 +14,7 @@ import (
 const metersFor = time.Minute
 
 // meterCache remembers meters. One that changed is read again, by whoever asks first,
-// while all others go by what it was; so do all while the database is away.
+// while all others go by what it was; so do all while it cannot be read.
 type meterCache struct {
 	db    pg.DB
 	mu    sync.RWMutex
@@ -38,7 +39,7 @@ func (c *meterCache) of(ctx context.Context, code string) (usage.Meter, error) {
 	switch {
 	case err == nil:
 		c.keep(meter)
-	case found && isAway(err):
+	case found && !fault.Is(err, fault.NotFound):
 		return known.Meter, nil
 	case found:
 		c.drop(code)

@@ -98,13 +98,6 @@ func (n notice) mail(tenant id.Tenant, to string) queue.Mail {
 	return mail
 }
 
-// unnoticed is a total that may be due a notice.
-type unnoticed struct {
-	Tenant      id.Tenant `db:"tenant_id"`
-	Meter       string    `db:"meter"`
-	PeriodStart time.Time `db:"period_start"`
-}
-
 const unnoticedAllTenantsSQL = `
 SELECT t.tenant_id, t.meter, t.period_start
 FROM billing.usage_periods p
@@ -117,26 +110,27 @@ WHERE p.ends_at > now() AND p.closed_at IS NULL AND billing.threshold(t.used, e.
 
 // Sweep gives the routine that notices what no event told: one that was lost, a limit
 // that was lowered, a level that goes on from one period into the next. It returns how
-// many; each is a transaction of its own. It may run twice, and beside another server.
-func Sweep(box *queue.Outbox) func(ctx context.Context, db pg.DB) (int64, error) {
+// many, and joins the errors of those that failed: each is a transaction of its own.
+// warned is told of each that is committed; nil: nobody. It may run twice, and beside
+// another server.
+func Sweep(box *queue.Outbox, warned func(meter string, threshold int)) func(ctx context.Context, db pg.DB) (int64, error) {
 	return func(ctx context.Context, db pg.DB) (int64, error) {
-		due, err := pg.All[unnoticed](ctx, db, unnoticedAllTenantsSQL, nil)
+		due, err := pg.All[total](ctx, db, unnoticedAllTenantsSQL, nil)
 		if err != nil {
 			return 0, fmt.Errorf("find totals to warn of: %w", err)
 		}
 		var all int64
-		for _, of := range due {
-			err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-				threshold, err := Notice(ctx, tx, box, of.Tenant, of.Meter, of.PeriodStart)
-				if threshold > 0 {
-					all++
-				}
-				return err
-			})
-			if err != nil {
-				return all, err
+		err = totals(due).each(ctx, db, func(tx pgx.Tx, of total) (int, error) {
+			return Notice(ctx, tx, box, of.Tenant, of.Meter, of.PeriodStart)
+		}, func(of total, threshold int) {
+			if threshold == 0 {
+				return
 			}
-		}
-		return all, nil
+			all++
+			if warned != nil {
+				warned(of.Meter, threshold)
+			}
+		})
+		return all, err
 	}
 }

@@ -146,7 +146,7 @@ func TestSweepNoticesWhatNoEventTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []int64{2, 0} {
-		if got, err := quota.Sweep(post)(t.Context(), w.pool); err != nil || got != want {
+		if got, err := quota.Sweep(post, nil)(t.Context(), w.pool); err != nil || got != want {
 			t.Errorf("swept %d, want %d: %v", got, want, err)
 		}
 	}

@@ -1,12 +1,15 @@
 package quota_test
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/shopspring/decimal"
 
@@ -18,11 +21,13 @@ import (
 type wire struct {
 	mu    sync.Mutex
 	whole bool
+	deaf  bool          // the next answer is lost, and its connection with it
+	ice   chan struct{} // nothing comes through until it is closed; nil: it does
 	ends  []net.Conn
 }
 
-// pool connects through the wire.
-func (l *wire) pool(t *testing.T, w world) *pgxpool.Pool {
+// pool connects through the wire. Where there is a tracer, it has one connection.
+func (l *wire) pool(t *testing.T, w world, tracer pgx.QueryTracer) *pgxpool.Pool {
 	t.Helper()
 	address, err := url.Parse(w.URL("nself_server"))
 	if err != nil {
@@ -43,13 +48,21 @@ func (l *wire) pool(t *testing.T, w world) *pgxpool.Pool {
 		}
 	}()
 	address.Host = door.Addr().String()
-	pool, err := pgxpool.New(t.Context(), address.String())
+	config, err := pgxpool.ParseConfig(address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tracer != nil {
+		config.MaxConns, config.ConnConfig.Tracer = 1, tracer
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		pool.Close()
 		_ = door.Close()
+		l.mend()
 		l.cut()
 	})
 	l.mend()
@@ -67,16 +80,49 @@ func (l *wire) join(near net.Conn, postgres string) {
 	l.ends = append(l.ends, near, far)
 	for _, pipe := range [][2]net.Conn{{near, far}, {far, near}} {
 		go func() {
-			_, _ = io.Copy(pipe[0], pipe[1])
+			_, _ = io.Copy(pipe[0], &ear{l, pipe[1], pipe[1] == far})
 			_ = pipe[0].Close()
 		}()
 	}
+}
+
+// ear is an end of the wire that is listened to.
+type ear struct {
+	*wire
+	end      net.Conn
+	postgres bool
+}
+
+func (e *ear) Read(into []byte) (int, error) {
+	n, err := e.end.Read(into)
+	e.mu.Lock()
+	ice := e.ice
+	lost := e.deaf && e.postgres && n > 0
+	e.deaf = e.deaf && !lost
+	e.mu.Unlock()
+	if ice != nil {
+		<-ice
+	}
+	if lost {
+		return 0, io.EOF
+	}
+	return n, err
 }
 
 func (l *wire) mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.whole = true
+	if l.ice != nil {
+		close(l.ice)
+		l.ice = nil
+	}
+}
+
+func (l *wire) freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ice = make(chan struct{})
 }
 
 func (l *wire) cut() {
@@ -90,13 +136,14 @@ func (l *wire) cut() {
 }
 
 func TestWhileTheDatabaseIsAwayTheMeterSaysWhatIsDecided(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tenant := w.tenant(t)
 	for _, meter := range []string{"calls", "minutes", "peak", "visitors", "hits", "views"} {
 		w.limit(t, tenant, meter, 100)
 	}
 	var line wire
-	p := start(t, line.pool(t, w))
+	p := start(t, line.pool(t, w, nil))
 	visit := func(v string) quota.Ask { return quota.Ask{Tenant: tenant, Meter: "visitors", Value: v} }
 	for _, a := range []quota.Ask{
 		ask(tenant, "calls", 1), ask(tenant, "minutes", 1), ask(tenant, "peak", 3), visit("ann"), ask(tenant, "hits", 1), ask(tenant, "views", 1),
@@ -140,7 +187,7 @@ func TestWhatIsCutOffInBetweenIsCountedOnce(t *testing.T) {
 	w := newWorld(t)
 	tenant := w.tenantOf(t, "hits", 100_000)
 	var line wire
-	p := start(t, line.pool(t, w))
+	p := start(t, line.pool(t, w, nil))
 	granted := int64(0)
 	var all sync.WaitGroup
 	done := make(chan struct{})
@@ -171,4 +218,52 @@ func TestWhatIsCutOffInBetweenIsCountedOnce(t *testing.T) {
 	all.Wait()
 	p.stop()
 	w.stands(t, tenant, "hits", granted, 0)
+}
+
+func TestAFrozenDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tenant := w.tenantOf(t, "minutes", 10)
+	var line wire
+	p := start(t, line.pool(t, w, nil))
+	must(t, p, ask(tenant, "minutes", 1))
+	line.freeze()
+	if d := must(t, p, ask(tenant, "minutes", 20)); !d.Allowed {
+		t.Errorf("%+v", d)
+	}
+	line.mend()
+	eventually(t, "what was allowed is recorded", w.used(t, tenant, "minutes", 21))
+}
+
+// lostAnswer has the answer of one batch lost, once it is armed.
+type lostAnswer struct {
+	statements
+	fuse
+	line wire
+}
+
+func (l *lostAnswer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	l.line.mu.Lock()
+	defer l.line.mu.Unlock()
+	l.line.deaf = l.blows()
+	return ctx
+}
+
+func TestALeaseWhoseAnswerIsLostIsHandedBack(t *testing.T) {
+	w := newWorld(t)
+	tenant := w.tenantOf(t, "hits", 1000)
+	var lost lostAnswer
+	p := process{Decider: quota.New(quota.DeciderConfig{DB: lost.line.pool(t, w, &lost), Log: slog.New(slog.DiscardHandler)})}
+	must(t, p, ask(w.tenant(t), "hits", 1)) // its statements are prepared
+	lost.arm()
+	if d, err := p.Take(t.Context(), ask(tenant, "hits", 1)); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("%+v, %v", d, err)
+	}
+	w.stands(t, tenant, "hits", 0, 100) // it was committed
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	w.stands(t, tenant, "hits", 0, 0)
 }

@@ -17,15 +17,6 @@ import (
 	"github.com/nself/tenancy/internal/id"
 )
 
-// Unlimited is the limit that nothing reaches.
-const Unlimited = -1
-
-// What becomes of asks beyond a limit.
-const (
-	Hard = "hard" // they are refused
-	Soft = "soft" // they are allowed, and warned of
-)
-
 // Ask is one question: may the tenant use this much more?
 type Ask struct {
 	Tenant id.Tenant
@@ -65,7 +56,7 @@ func (d Decision) Refusal() *fault.Fault {
 		remaining = *d.Remaining
 	}
 	said := fmt.Sprintf("this would pass the quota of %s (meter %s): %s are used or reserved, %s remain", what, d.Meter, current, remaining)
-	if d.ResetDate.IsZero() {
+	if !d.ResetDate.After(time.Now()) {
 		return fault.New(fault.QuotaExceeded, "%s; free some or change the plan", said).
 			With("meter", d.Meter).With("limit", d.Limit).With("current", figure(current)).With("remaining", figure(remaining))
 	}

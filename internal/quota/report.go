@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,7 +67,7 @@ func (d *Decider) stop(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d leases were not handed back, and %d amounts that were allowed are not recorded: the database is out of reach", leases, debts)
+			return fmt.Errorf("%d leases were not handed back, and %d amounts that were allowed are not recorded: the database was out of reach, or kept them waiting", leases, debts)
 		case <-time.After(reportEvery / 50):
 		}
 	}
@@ -81,24 +82,46 @@ func (d *Decider) report(ctx context.Context, idle time.Duration) {
 			due = append(due, r)
 		}
 	}
-	for len(due) > 0 {
-		some := due[:min(len(due), mostReports)]
-		due = due[len(some):]
-		err := d.send(ctx, some)
-		if err != nil && ctx.Err() == nil {
+	_ = d.reportIn(ctx, due, mostReports)
+}
+
+// fewerReports is into how many parts reports are divided that were refused together.
+const fewerReports = 32
+
+// reportIn sends reports, so many in a statement. Of those that are refused together none
+// fails for another's sake: they are sent in smaller parts. After a part that got no
+// answer nothing is sent any more, and that is the error.
+func (d *Decider) reportIn(ctx context.Context, due []told, size int) (lost error) {
+	for some := range slices.Chunk(due, size) {
+		err := lost
+		if err == nil {
+			err = d.send(ctx, some)
+		}
+		if lost == nil && answered(err) && len(some) > 1 {
+			lost = d.reportIn(ctx, some, (len(some)+fewerReports-1)/fewerReports)
+			continue
+		}
+		if err != nil && lost == nil && ctx.Err() == nil {
 			d.config.Log.Warn("leases of quotas could not be reported; they are tried again", "leases", len(some), "error", err)
+		}
+		if err != nil && !answered(err) {
+			lost = err
 		}
 		for _, r := range some {
 			r.lease.settle(err == nil)
 		}
 	}
+	return lost
 }
 
+// send is one round trip. It waits for locks only shortly: a report can wait.
 func (d *Decider) send(ctx context.Context, reports []told) error {
 	ctx, cancel := context.WithTimeout(ctx, roundPatience)
 	defer cancel()
-	_, err := d.config.DB.Exec(ctx, reportLeasesSQL, reportArgs(reports))
-	return err
+	batch := &pgx.Batch{}
+	batch.Queue(boundLocksSQL, patience(shortly))
+	batch.Queue(reportLeasesSQL, reportArgs(reports))
+	return d.config.DB.SendBatch(ctx, batch).Close()
 }
 
 // owed is the report that a lease owes, and marks it busy; a lease of which nothing is

@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
 )
 
 // mostInRound bounds the asks that one round trip decides.
@@ -34,9 +36,9 @@ func (p pair) before(other pair) int {
 // job is the part of a round that is about one pair.
 type job interface {
 	of() pair
-	queue(batch *pgx.Batch)                // adds its statements
-	read(results pgx.BatchResults) error   // reads their answers, all of them
-	finish(ctx context.Context, err error) // nil: committed
+	queue(batch *pgx.Batch)              // adds its statements
+	read(results pgx.BatchResults) error // reads their answers, all of them
+	finish(db pg.DB, err error)          // nil: committed, and db can be asked; again: nothing
 }
 
 // shard sends the asks of some tenants to the database, one round trip at a time: what
@@ -78,8 +80,21 @@ func (s *shard) run() {
 		if len(jobs) == 0 {
 			return
 		}
-		s.round(jobs)
+		s.guarded(jobs)
 	}
+}
+
+// guarded is a round of which a panic ends no more than its jobs.
+func (s *shard) guarded(jobs []job) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.decider.config.Log.Error("a round of quota decisions panicked", "panic", panicked, "stack", string(debug.Stack()))
+			for _, one := range jobs {
+				one.finish(nil, fmt.Errorf("a round of quota decisions panicked: %v", panicked))
+			}
+		}
+	}()
+	s.round(jobs)
 }
 
 // next takes what waits, as jobs in the order of their pairs. None: the shard rests.
@@ -102,49 +117,69 @@ func sortJobs(jobs []job) {
 	slices.SortStableFunc(jobs, func(a, b job) int { return a.of().before(b.of()) })
 }
 
-// round has the database do the jobs: what it can take whole, and the others in one
-// transaction. Where it refuses one of many, each is done by itself, so that none fails
-// for another's sake.
+// round has the database do the jobs, over one connection: what it can take whole, and
+// the others in one transaction. Where it refuses one of many, each is done by itself, so
+// that none fails for another's sake.
 func (s *shard) round(jobs []job) {
-	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
-	defer cancel()
-	jobs, err := s.takeWhole(ctx, jobs)
+	conn, err := s.connect()
 	if err == nil {
-		err = s.send(ctx, jobs)
+		defer conn.Release()
+		jobs, err = s.takeWhole(conn, jobs)
 	}
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && (len(jobs) > 1 || isBusy(err)) {
-		for _, one := range jobs {
-			one.finish(ctx, s.send(ctx, []job{one}))
-		}
+	if err == nil {
+		err = s.send(conn, jobs, lockPatience)
+	}
+	if answered(err) && (len(jobs) > 1 || isBusy(err)) {
+		s.oneByOne(conn, jobs)
 		return
 	}
-	s.decider.noteAway(err)
+	err = s.decider.judge(err)
 	for _, one := range jobs {
-		one.finish(ctx, err)
+		one.finish(conn, err)
 	}
 }
 
-// lockPatience is how long a round waits for one lock: it holds up all others of its shard.
-const lockPatience = "1s"
+// oneByOne sends each job by itself. Each has its own time, but after one that got no
+// answer none is sent any more.
+func (s *shard) oneByOne(conn *pgxpool.Conn, jobs []job) {
+	var lost error
+	for _, one := range jobs {
+		err := lost
+		if err == nil {
+			err = s.send(conn, []job{one}, shortly)
+		}
+		if lost == nil && silent(err) {
+			err = s.decider.judge(err)
+			lost = err
+		}
+		one.finish(conn, err)
+	}
+}
 
-const boundLocksSQL = `SELECT set_config('lock_timeout', @patience, true)`
+// connect is the connection of a round. Waiting for it is no outage: the pool may be full.
+func (s *shard) connect() (*pgxpool.Conn, error) {
+	if s.decider.knownAway() {
+		return nil, errAway
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
+	defer cancel()
+	return s.decider.config.DB.Acquire(ctx)
+}
 
-// send is one round trip. An error says that nothing of it happened where it is
-// Postgres's, and otherwise that nobody knows.
-func (s *shard) send(ctx context.Context, jobs []job) error {
+// send is one round trip, which waits for each lock so long. An error says that nothing of
+// it happened where it was answered, and otherwise that nobody knows.
+func (s *shard) send(conn *pgxpool.Conn, jobs []job, locks string) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	if s.decider.knownAway() {
-		return errAway
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
+	defer cancel()
 	batch := &pgx.Batch{}
-	batch.Queue(boundLocksSQL, pgx.NamedArgs{"patience": lockPatience})
+	batch.Queue(boundLocksSQL, patience(locks))
 	for _, one := range jobs {
 		one.queue(batch)
 	}
-	results := s.decider.config.DB.SendBatch(ctx, batch)
+	results := conn.SendBatch(ctx, batch)
 	if _, err := results.Exec(); err != nil {
 		_ = results.Close() // says the same
 		return err
@@ -161,10 +196,15 @@ func (s *shard) send(ctx context.Context, jobs []job) error {
 // deadline is when a span that the database told ends here. Of two clocks the monotonic
 // one stands still while the machine sleeps, and the other may be set: either ends it.
 type deadline struct {
-	asked time.Time     // before it was asked for
+	asked time.Time     // before it was asked for, by the monotonic clock
+	wall  time.Time     // the same, by the other
 	lasts time.Duration // from when the database answered
 }
 
+func newDeadline(asked time.Time, lasts time.Duration) deadline {
+	return deadline{asked, asked.Round(0), lasts}
+}
+
 func (d deadline) over(now time.Time) bool {
-	return now.Sub(d.asked) >= d.lasts || now.Round(0).Sub(d.asked.Round(0)) >= d.lasts
+	return now.Sub(d.asked) >= d.lasts || now.Round(0).Sub(d.wall) >= d.lasts
 }

@@ -3,11 +3,13 @@ package quota
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
+	"github.com/nself/tenancy/internal/entitlement"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
@@ -37,7 +39,7 @@ type Report struct {
 	Plan        string // its code, as it is now
 	Period      usage.Period
 	Meters      []Standing // the built-in ones first
-	ChargeMinor int64      // estimated, in minor units of Currency
+	ChargeMinor int64      // estimated, in minor units of Currency; what is more than an int64 holds is told as the most it does
 	Currency    string     // of three letters, lower case
 }
 
@@ -57,14 +59,15 @@ type row struct {
 
 // standingsSQL reads a period's totals. Of the running period users are the member rows,
 // and every level is brought up to now: a tenant whose level never changes in a period
-// has no total of it yet. average is a level's over the period so far.
+// has no total of it yet. average is a level's over the period so far: to six decimals, so that what level_hours
+// was rounded by begins no unit.
 const standingsSQL = `
 SELECT m.code, m.name, m.unit, m.aggregation, n.used, coalesce(t.held, 0) AS held, e."limit", e.enforcement, e.source, p.ends_at,
 	billing.threshold(n.used, e."limit") AS reached, l.overage_minor, coalesce(l.overage_unit, 1) AS overage_unit,
 	CASE WHEN m.aggregation = 'level' AND until > p.starts_at THEN
-		(CASE WHEN t.period_start = p.starts_at THEN t.level_hours ELSE 0 END
-			+ greatest(coalesce(t.used, 0), 0) * extract(epoch FROM greatest(until - greatest(t.level_at, p.starts_at), interval '0')) / 3600)
-		/ (extract(epoch FROM until - p.starts_at) / 3600)
+		round((CASE WHEN t.period_start = p.starts_at THEN t.level_hours ELSE 0 END * 3600
+			+ greatest(coalesce(t.used, 0), 0) * extract(epoch FROM greatest(until - greatest(t.level_at, p.starts_at), interval '0')))
+			/ extract(epoch FROM until - p.starts_at), 6)
 	ELSE 0 END AS average
 FROM billing.usage_periods p
 CROSS JOIN LATERAL (SELECT LEAST(now(), p.ends_at) AS until, now() < p.ends_at AS running) c
@@ -112,11 +115,13 @@ func Read(ctx context.Context, db pg.DB, tenant id.Tenant, at time.Time) (Report
 	if err != nil {
 		return Report{}, fmt.Errorf("read the totals of tenant %s: %w", tenant, pg.Explain(err))
 	}
-	report := Report{Tenant: paid.Slug, Plan: paid.Code, Period: period, ChargeMinor: paid.Price, Currency: paid.Currency}
+	report := Report{Tenant: paid.Slug, Plan: paid.Code, Period: period, Currency: paid.Currency}
+	charge := decimal.NewFromInt(paid.Price)
 	for _, r := range rows {
 		report.Meters = append(report.Meters, r.standing())
-		report.ChargeMinor += r.overage()
+		charge = charge.Add(r.overage())
 	}
+	report.ChargeMinor = decimal.Min(charge, mostMinor).IntPart()
 	return report, nil
 }
 
@@ -124,10 +129,10 @@ func (r row) standing() Standing {
 	meter := usage.Meter{Code: r.Code, Name: r.Name, Unit: r.Unit, Aggregation: usage.Aggregation(r.Aggregation)}
 	d := r.decide(meter, true)
 	s := Standing{
-		Meter: r.Code, Name: r.Name, Unit: r.Unit, Aggregation: r.Aggregation, Used: r.Used, Held: r.Held,
+		Meter: r.Code, Name: r.Name, Unit: r.Unit, Aggregation: r.Aggregation, Used: d.Used, Held: d.Held,
 		Limit: r.Limit, Enforcement: r.Enforcement, Source: r.Source, Remaining: d.Remaining, Reached: r.Reached,
 	}
-	if r.Limit != Unlimited {
+	if r.Limit != entitlement.Unlimited {
 		s.Percent = new(percent(r.Used, r.Limit))
 	}
 	if !d.ResetDate.IsZero() {
@@ -147,11 +152,13 @@ func percent(used decimal.Decimal, limit int64) decimal.Decimal {
 	return used.Mul(decimal.NewFromInt(100)).DivRound(decimal.NewFromInt(limit), 1)
 }
 
+var mostMinor = decimal.NewFromInt(math.MaxInt64)
+
 // overage is what is due beyond a soft limit, in minor units: each unit begun past it
 // costs. A level is billed by its average over the period so far.
-func (r row) overage() int64 {
-	if r.OverageMinor == nil || r.Limit == Unlimited || r.Enforcement != Soft {
-		return 0
+func (r row) overage() decimal.Decimal {
+	if r.OverageMinor == nil || r.Limit == entitlement.Unlimited || r.Enforcement != entitlement.Soft {
+		return decimal.Zero
 	}
 	billable := r.Used
 	if r.Aggregation == string(usage.Level) {
@@ -159,11 +166,11 @@ func (r row) overage() int64 {
 	}
 	past := billable.Sub(decimal.NewFromInt(r.Limit))
 	if !past.IsPositive() {
-		return 0
+		return decimal.Zero
 	}
 	begun, rest := past.QuoRem(decimal.NewFromInt(r.OverageUnit), 0)
 	if rest.IsPositive() {
 		begun = begun.Add(one)
 	}
-	return begun.Mul(decimal.NewFromInt(*r.OverageMinor)).IntPart()
+	return begun.Mul(decimal.NewFromInt(*r.OverageMinor))
 }

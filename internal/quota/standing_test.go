@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -98,6 +99,18 @@ func TestChargeIsThePlanAndEachUnitBegunPastASoftLimit(t *testing.T) {
 	}
 }
 
+func TestAChargeBeyondAllMoneyIsTheMostThereIs(t *testing.T) {
+	w := newWorld(t)
+	w.exec(t, `INSERT INTO billing.plan_limits (plan, meter, "limit", enforcement, overage_minor) VALUES ('starter', 'minutes', 10, 'soft', 100), ('starter', 'calls', 0, 'soft', 1)`)
+	tenant := w.tenant(t)
+	w.exec(t, `UPDATE tenants.tenants SET plan = 'starter' WHERE id = $1`, tenant)
+	must(t, plain{w.pool}, ask(tenant, "minutes", 200_000_000_000_000_000))
+	must(t, plain{w.pool}, ask(tenant, "calls", 7))
+	if report, _ := read(t, w, tenant); report.ChargeMinor != math.MaxInt64 {
+		t.Errorf("charged %d", report.ChargeMinor)
+	}
+}
+
 func TestLevelIsChargedByItsAverage(t *testing.T) {
 	w := newWorld(t)
 	w.exec(t, `UPDATE billing.plan_limits SET enforcement = 'soft', "limit" = 100, overage_minor = 1, overage_unit = 1 WHERE plan = 'pro' AND meter = 'storage'`)
@@ -109,5 +122,20 @@ func TestLevelIsChargedByItsAverage(t *testing.T) {
 	w.exec(t, `UPDATE billing.usage_totals SET level_at = now() - interval '10 hours', level_hours = 0 WHERE tenant_id = $1`, tenant)
 	if report, meters := read(t, w, tenant); report.ChargeMinor < 9900+100 || report.ChargeMinor > 9900+102 || !meters["storage"].Used.Equal(whole(400)) {
 		t.Errorf("charged %d, used %s", report.ChargeMinor, meters["storage"].Used)
+	}
+}
+
+func TestALevelExactlyAtItsLimitIsNotCharged(t *testing.T) {
+	w := newWorld(t)
+	w.exec(t, `UPDATE billing.plan_limits SET enforcement = 'soft', "limit" = 1000, overage_minor = 100, overage_unit = 1 WHERE plan = 'pro' AND meter = 'storage'`)
+	tenant := w.tenant(t)
+	w.exec(t, `UPDATE tenants.tenants SET plan = 'pro' WHERE id = $1`, tenant)
+	w.exec(t, `SELECT billing.change_level($1, 'storage', 1000, NULL)`, tenant)
+	w.exec(t, `UPDATE billing.usage_totals t SET level_at = p.starts_at, level_hours = 0 FROM billing.usage_periods p
+		WHERE t.tenant_id = $1 AND p.tenant_id = $1 AND p.starts_at = t.period_start`, tenant)
+	for range 20 {
+		if report, _ := read(t, w, tenant); report.ChargeMinor != 9900 {
+			t.Fatalf("charged %d", report.ChargeMinor)
+		}
 	}
 }

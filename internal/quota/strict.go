@@ -15,7 +15,7 @@ type strictAsk struct {
 	ctx    context.Context
 	meter  usage.Meter
 	ask    Ask
-	answer chan answer // of one: who asked may have gone
+	answer answers
 }
 
 type answer struct {
@@ -23,8 +23,21 @@ type answer struct {
 	err      error
 }
 
+// answers takes one: who asked may have gone.
+type answers chan answer
+
+func newAnswers() answers { return make(answers, 1) }
+
+// give answers who was not answered yet.
+func (to answers) give(a answer) {
+	select {
+	case to <- a:
+	default:
+	}
+}
+
 func (d *Decider) takeStrict(ctx context.Context, meter usage.Meter, ask Ask) (Decision, error) {
-	asked := &strictAsk{ctx: ctx, meter: meter, ask: ask, answer: make(chan answer, 1)}
+	asked := &strictAsk{ctx: ctx, meter: meter, ask: ask, answer: newAnswers()}
 	d.shardOf(ask.Tenant).addStrict(asked)
 	select {
 	case told := <-asked.answer:
@@ -40,6 +53,8 @@ type strictJob struct {
 	asks    []*strictAsk
 	got     taken
 	found   bool
+
+	finished bool
 }
 
 // groupStrict makes a job of the asks of each pair, in the order they came. Those whose
@@ -49,7 +64,7 @@ func groupStrict(d *Decider, asks []*strictAsk) []job {
 	byPair := map[pair]*strictJob{}
 	for _, asked := range asks {
 		if err := asked.ctx.Err(); err != nil {
-			asked.answer <- answer{err: err}
+			asked.answer.give(answer{err: err})
 			continue
 		}
 		of := pair{asked.ask.Tenant, asked.ask.Meter}
@@ -82,13 +97,24 @@ func (j *strictJob) read(results pgx.BatchResults) error {
 	return nil
 }
 
-func (j *strictJob) finish(ctx context.Context, err error) {
+func (j *strictJob) finish(db pg.DB, err error) {
+	if j.finished {
+		return
+	}
 	if err == nil && !j.found {
-		err = absent(ctx, j.decider.config.DB, j.of().tenant, j.of().meter)
+		err = missing(db, j.of())
 	}
 	for i, asked := range j.asks {
-		asked.answer <- j.answer(i, asked, err)
+		asked.answer.give(j.answer(i, asked, err))
 	}
+	j.finished = true
+}
+
+// missing is why a round found nothing of a pair.
+func missing(db pg.DB, of pair) error {
+	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
+	defer cancel()
+	return absent(ctx, db, of.tenant, of.meter)
 }
 
 func (j *strictJob) answer(i int, asked *strictAsk, err error) answer {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
+	"github.com/nself/tenancy/internal/entitlement"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/usage"
@@ -26,9 +27,9 @@ type figures struct {
 func (f figures) decide(meter usage.Meter, allowed bool) Decision {
 	d := Decision{
 		Meter: meter.Code, Name: meter.Name, Unit: meter.Unit, Allowed: allowed,
-		Limit: f.Limit, Used: f.Used, Held: f.Held, Enforcement: f.Enforcement,
+		Limit: f.Limit, Used: positive(f.Used), Held: f.Held, Enforcement: f.Enforcement,
 	}
-	if f.Limit != Unlimited {
+	if f.Limit != entitlement.Unlimited {
 		free := decimal.NewFromInt(f.Limit).Sub(positive(f.Used)).Sub(f.Held)
 		d.Remaining = new(positive(free))
 	}

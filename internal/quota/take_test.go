@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
+	"github.com/nself/tenancy/internal/entitlement"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
@@ -102,7 +103,7 @@ func TestUnlimitedIsUnlimitedAtEveryComparison(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range report.Meters {
-			if s.Limit == quota.Unlimited && (s.Remaining != nil || s.Percent != nil || s.Reached != 0) {
+			if s.Limit == entitlement.Unlimited && (s.Remaining != nil || s.Percent != nil || s.Reached != 0) {
 				t.Errorf("%+v", s)
 			}
 		}
@@ -127,7 +128,7 @@ func TestSoftLimitNeverBlocks(t *testing.T) {
 		for _, meter := range []string{"calls", "hits", "peak"} {
 			w.softLimit(t, tenant, meter, 5)
 			d := must(t, by, ask(tenant, meter, 9))
-			if !d.Allowed || d.Enforcement != quota.Soft || !d.Remaining.IsZero() || !d.Used.Equal(decimal.NewFromInt(9)) {
+			if !d.Allowed || d.Enforcement != entitlement.Soft || !d.Remaining.IsZero() || !d.Used.Equal(decimal.NewFromInt(9)) {
 				t.Errorf("%s: %+v", meter, d)
 			}
 			if d, err := quota.Check(t.Context(), w.pool, ask(tenant, meter, 1000)); err != nil || !d.Allowed {
@@ -261,4 +262,13 @@ func TestTenantTakesForItselfAlone(t *testing.T) {
 func suspend(t *testing.T, tx pgx.Tx, actor session.Session) error {
 	_, err := tenant.Suspend(t.Context(), tx, actor, "")
 	return err
+}
+
+func TestRefusalInAPeriodThatIsOverTellsNoTimeToTryAgain(t *testing.T) {
+	refusal := quota.Decision{Meter: "calls", Limit: 10, ResetDate: time.Now().Add(-time.Second)}.Refusal()
+	for _, detail := range []string{"resetDate", "retryAfter"} {
+		if _, told := refusal.Details[detail]; told {
+			t.Errorf("%s is told: %v", detail, refusal.Details[detail])
+		}
+	}
 }

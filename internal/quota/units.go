@@ -3,6 +3,7 @@ package quota
 import (
 	"github.com/shopspring/decimal"
 
+	"github.com/nself/tenancy/internal/entitlement"
 	"github.com/nself/tenancy/internal/usage"
 )
 
@@ -86,7 +87,7 @@ func (t *tally) decide(meter usage.Meter, allowed bool, left int64) Decision {
 		Meter: meter.Code, Name: meter.Name, Unit: meter.Unit, Allowed: allowed, Limit: t.Limit,
 		Used: fromUnits(t.used), Held: fromUnits(t.held), Enforcement: t.Enforcement, ResetDate: t.EndsAt,
 	}
-	if t.Limit != Unlimited {
+	if t.Limit != entitlement.Unlimited {
 		d.Remaining = new(room(t.Limit, t.used+t.held-left))
 	}
 	return d

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/shopspring/decimal"
 
 	"github.com/nself/tenancy/internal/id"
@@ -21,7 +22,7 @@ FROM billing.take_whole(@tenants, @meters, @amounts::text[]::numeric[])`
 
 // takeWhole finishes those of many strict jobs all of whose asks fit, in a transaction of
 // their own, and gives back the other jobs. After an error none is finished.
-func (s *shard) takeWhole(ctx context.Context, jobs []job) ([]job, error) {
+func (s *shard) takeWhole(conn *pgxpool.Conn, jobs []job) ([]job, error) {
 	var strict []*strictJob
 	var others []job
 	for _, one := range jobs {
@@ -31,10 +32,10 @@ func (s *shard) takeWhole(ctx context.Context, jobs []job) ([]job, error) {
 			others = append(others, one)
 		}
 	}
-	if len(strict) < 2 || s.decider.knownAway() {
+	if len(strict) < 2 {
 		return jobs, nil
 	}
-	taken, err := s.sendWhole(ctx, strict)
+	taken, err := sendWhole(conn, strict)
 	if err != nil {
 		return jobs, err
 	}
@@ -44,7 +45,7 @@ func (s *shard) takeWhole(ctx context.Context, jobs []job) ([]job, error) {
 		for range j.asks {
 			j.got.Granted = append(j.got.Granted, true)
 		}
-		j.finish(ctx, nil)
+		j.finish(conn, nil)
 	}
 	for _, j := range strict {
 		if !j.found {
@@ -56,15 +57,17 @@ func (s *shard) takeWhole(ctx context.Context, jobs []job) ([]job, error) {
 }
 
 // sendWhole is one round trip, of which nothing happened or all.
-func (s *shard) sendWhole(ctx context.Context, jobs []*strictJob) ([]whole, error) {
+func sendWhole(conn *pgxpool.Conn, jobs []*strictJob) ([]whole, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
+	defer cancel()
 	tenants, meters, amounts := make([]id.Tenant, len(jobs)), make([]string, len(jobs)), make([]string, len(jobs))
 	for i, j := range jobs {
 		tenants[i], meters[i], amounts[i] = j.of().tenant, j.of().meter, j.amount().String()
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(boundLocksSQL, pgx.NamedArgs{"patience": lockPatience})
+	batch.Queue(boundLocksSQL, patience(lockPatience))
 	batch.Queue(takeWholeAllTenantsSQL, pgx.NamedArgs{"tenants": tenants, "meters": meters, "amounts": amounts})
-	results := s.decider.config.DB.SendBatch(ctx, batch)
+	results := conn.SendBatch(ctx, batch)
 	if _, err := results.Exec(); err != nil {
 		_ = results.Close() // says the same
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/shopspring/decimal"
 
+	"github.com/nself/tenancy/internal/entitlement"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
@@ -63,12 +64,12 @@ ON CONFLICT (tenant_id, meter) DO UPDATE SET "limit" = excluded."limit", enforce
 
 func (w world) limit(t testing.TB, tenant id.Tenant, meter string, limit int64) {
 	t.Helper()
-	w.exec(t, limitSQL, tenant, meter, limit, quota.Hard)
+	w.exec(t, limitSQL, tenant, meter, limit, entitlement.Hard)
 }
 
 func (w world) softLimit(t testing.TB, tenant id.Tenant, meter string, limit int64) {
 	t.Helper()
-	w.exec(t, limitSQL, tenant, meter, limit, quota.Soft)
+	w.exec(t, limitSQL, tenant, meter, limit, entitlement.Soft)
 }
 
 // total is what a tenant has of a meter, as text: used and held.

@@ -3,6 +3,8 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,6 +45,30 @@ func Resolve(ctx context.Context, db pg.DB, ref string) (id.Tenant, error) {
 	}
 	tenant, err := pg.Scalar[id.Tenant](ctx, db, sql, args)
 	return found(tenant, err, ref)
+}
+
+const resolveSlugsAllTenantsSQL = `SELECT slug, id FROM tenants.tenants WHERE slug = ANY (@slugs::text[])`
+
+type slugged struct {
+	Slug string    `db:"slug"`
+	ID   id.Tenant `db:"id"`
+}
+
+// ResolveAll is Resolve for many slugs at once: those that no tenant has are not in it. It
+// asks nothing where there are none.
+func ResolveAll(ctx context.Context, db pg.DB, slugs map[string]bool) (map[string]id.Tenant, error) {
+	found := make(map[string]id.Tenant, len(slugs))
+	if len(slugs) == 0 {
+		return found, nil
+	}
+	rows, err := pg.All[slugged](ctx, db, resolveSlugsAllTenantsSQL, pgx.NamedArgs{"slugs": slices.Collect(maps.Keys(slugs))})
+	if err != nil {
+		return nil, fmt.Errorf("look for tenants by their slugs: %w", err)
+	}
+	for _, row := range rows {
+		found[row.Slug] = row.ID
+	}
+	return found, nil
 }
 
 // found turns "no row" into the one answer to a tenant that is not there.

@@ -78,6 +78,9 @@ func Apply(ctx context.Context, tx pgx.Tx, c Change) error {
 		}
 		events = append(events, e)
 	}
+	if err := makePeriods(ctx, tx, moves); err != nil {
+		return err
+	}
 	if err := applyEvents(ctx, tx, events); err != nil {
 		return err
 	}

@@ -27,8 +27,9 @@ const (
 )
 
 // ownKeys begins the keys of what a tenant's own people record, so that none of them takes
-// the key of a service's event before it comes.
-const ownKeys = "tenant/"
+// the key of a service's event before it comes. No URI, as the sources of CloudEvents are,
+// holds a bar.
+const ownKeys = "own|"
 
 const (
 	longest  = 255 // characters of a key, and of a value

@@ -84,6 +84,24 @@ WHERE m.tenant_id = @tenant_id`
 
 const changeLevelSQL = `SELECT billing.change_level(@tenant_id, @meter, @delta, @key)`
 
+const makePeriodsAllTenantsSQL = `
+SELECT count(*) FROM (SELECT DISTINCT id FROM unnest(@tenants::uuid[]) AS id ORDER BY id) t CROSS JOIN LATERAL billing.period(t.id, now())`
+
+// makePeriods makes the periods of all tenants before the first of their totals is locked.
+func makePeriods(ctx context.Context, tx pgx.Tx, moves []move) error {
+	if len(moves) == 0 {
+		return nil
+	}
+	tenants := make([]id.Tenant, len(moves))
+	for i, m := range moves {
+		tenants[i] = m.tenant
+	}
+	if _, err := tx.Exec(ctx, makePeriodsAllTenantsSQL, pgx.NamedArgs{"tenants": tenants}); err != nil {
+		return fmt.Errorf("make the periods of %v: %w", tenants, err)
+	}
+	return nil
+}
+
 // applyMoves changes the levels in the order in which totals are locked.
 func applyMoves(ctx context.Context, tx pgx.Tx, c Change, moves []move) error {
 	slices.SortFunc(moves, func(a, b move) int {
@@ -122,16 +140,14 @@ func (m move) apply(ctx context.Context, tx pgx.Tx, key string) error {
 	return m.endReservation(ctx, tx, args)
 }
 
-// The total is locked, and the latest of a level is the one that holds.
+// Of what was stored beyond what was reserved the rows decide: only up to that it settles.
 const endReservationSQL = `
-WITH ended AS (
-	UPDATE billing.quota_reservations SET state = 'settled', settled = @settled, ended_at = now()
-	WHERE tenant_id = @tenant_id AND id = @reservation AND meter = @meter AND state = 'open' RETURNING amount)
-UPDATE billing.usage_totals t SET held = t.held - ended.amount, updated_at = now() FROM ended
-WHERE t.tenant_id = @tenant_id AND t.meter = @meter AND t.period_start = (
-	SELECT max(l.period_start) FROM billing.usage_totals l WHERE l.tenant_id = @tenant_id AND l.meter = @meter)`
+SELECT e.outcome FROM billing.quota_reservations r
+CROSS JOIN LATERAL billing.end_reservation(r.tenant_id, r.id, LEAST(@settled, r.amount)) e
+WHERE r.tenant_id = @tenant_id AND r.id = @reservation AND r.meter = @meter AND r.state = 'open'`
 
-// endReservation settles what was reserved for the row, where it is open yet.
+// endReservation settles what was reserved for the row, where it is open yet. One whose
+// time is over is left to those that expire.
 func (m move) endReservation(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs) error {
 	if m.reservation == "" {
 		return nil

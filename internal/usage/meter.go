@@ -86,17 +86,6 @@ func (in MeterInput) Validate(problems *fault.Problems) {
 
 const meterColumns = `code, name, unit, aggregation, deciding, lease_size, on_outage, default_limit, built_in, created_at`
 
-const metersSQL = `SELECT ` + meterColumns + ` FROM billing.meters ORDER BY built_in DESC, code`
-
-// Meters lists the meters, the built-in ones first.
-func Meters(ctx context.Context, db pg.DB) ([]Meter, error) {
-	found, err := pg.All[Meter](ctx, db, metersSQL, nil)
-	if err != nil {
-		return nil, fmt.Errorf("list the meters: %w", err)
-	}
-	return found, nil
-}
-
 // Whoever counts the meter for the first time waits for the lock.
 const lockMeterSQL = `SELECT ` + meterColumns + ` FROM billing.meters WHERE code = @code FOR UPDATE`
 

@@ -41,6 +41,8 @@ func PeriodOf(ctx context.Context, db pg.DB, tenant id.Tenant, at time.Time) (Pe
 	return found, nil
 }
 
+const lockPeriodsSQL = `SELECT billing.lock_periods(@tenant_id)`
+
 const anchorSQL = `
 SELECT t.id, c.anchor_at FROM tenants.tenants t LEFT JOIN billing.billing_cycles c ON c.tenant_id = t.id
 WHERE t.id = @tenant_id FOR NO KEY UPDATE OF t`
@@ -60,24 +62,24 @@ const removeAnchorSQL = `DELETE FROM billing.billing_cycles WHERE tenant_id = @t
 // come already: then it is that one whose end moves.
 const moveEndSQL = `
 UPDATE billing.usage_periods p
-SET ends_at = (SELECT b.next FROM billing.boundaries(p.tenant_id, greatest(now(), p.starts_at)) b)
+SET ends_at = (
+	SELECT CASE WHEN @anchor::timestamptz IS NULL AND b.next - p.starts_at < interval '15 days' THEN b.after_next ELSE b.next END
+	FROM billing.boundaries(p.tenant_id, greatest(now(), p.starts_at)) b)
 WHERE p.tenant_id = @tenant_id AND NOT EXISTS (
 	SELECT FROM billing.usage_periods l WHERE l.tenant_id = p.tenant_id AND l.starts_at > p.starts_at)`
 
 // SetCycle makes the tenant's periods begin at the time and day of the month of anchor
 // (UTC; on the last day of months that are shorter); nil: with the calendar month of its
-// time zone. The running period, which is returned, ends at the next boundary after now;
-// what was counted in it stays.
+// time zone, which is not-found where the tenant has no cycle of its own. The running
+// period, which is returned, ends at the next boundary after now; what was counted in it
+// stays.
 func SetCycle(ctx context.Context, db pg.DB, actor session.Session, tenant id.Tenant, anchor *time.Time) (Period, error) {
 	var running Period
 	args := pgx.NamedArgs{"tenant_id": tenant, "anchor": anchor}
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		before, err := pg.One[anchored](ctx, tx, anchorSQL, args)
-		switch {
-		case pg.NoRow(err):
-			return fault.New(fault.NotFound, "there is no tenant %s", tenant)
-		case err != nil:
-			return fmt.Errorf("read the billing cycle of %s: %w", tenant, err)
+		before, err := lockCycle(ctx, tx, args)
+		if err != nil {
+			return err
 		}
 		if _, err := PeriodOf(ctx, tx, tenant, time.Time{}); err != nil {
 			return err
@@ -100,6 +102,23 @@ func SetCycle(ctx context.Context, db pg.DB, actor session.Session, tenant id.Te
 		})
 	})
 	return running, err
+}
+
+// lockCycle keeps the tenant's periods from being made meanwhile, and reads its cycle.
+func lockCycle(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs) (anchored, error) {
+	if _, err := tx.Exec(ctx, lockPeriodsSQL, args); err != nil {
+		return anchored{}, fmt.Errorf("lock the periods of %s: %w", args["tenant_id"], err)
+	}
+	found, err := pg.One[anchored](ctx, tx, anchorSQL, args)
+	switch {
+	case pg.NoRow(err):
+		return found, fault.New(fault.NotFound, "there is no tenant %s", args["tenant_id"])
+	case err != nil:
+		return found, fmt.Errorf("read the billing cycle of %s: %w", args["tenant_id"], err)
+	case found.AnchorAt == nil && args["anchor"] == (*time.Time)(nil):
+		return found, fault.New(fault.NotFound, "the tenant %s has no billing cycle: its periods go by the calendar month", found.ID)
+	}
+	return found, nil
 }
 
 // cycle is what the audit log keeps of a billing cycle.

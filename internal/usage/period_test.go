@@ -135,6 +135,12 @@ func TestACycleMovesTheEndOfTheRunningPeriodAndKeepsWhatWasCounted(t *testing.T)
 	if !running.StartsAt.Equal(before.StartsAt) || running.EndsAt.UTC().Format("02 15:04:05") != "01 00:00:00" {
 		t.Errorf("without a cycle the period is %v", running)
 	}
+	if _, err := usage.SetCycle(t.Context(), db, pgtest.Operator, team.ID, nil); !fault.Is(err, fault.NotFound) {
+		t.Errorf("to remove it again: %v", err)
+	}
+	if got := text(t, db, `SELECT count(*)::text FROM audit.log WHERE action = 'set_billing_cycle' AND tenant_id = @tenant`, pgx.NamedArgs{"tenant": team.ID}); got != "2" {
+		t.Errorf("%s changes in the audit log", got)
+	}
 	if _, err := usage.SetCycle(t.Context(), db, pgtest.Operator, id.New[id.Tenant](), nil); !fault.Is(err, fault.NotFound) {
 		t.Errorf("of no tenant: %v", err)
 	}
@@ -179,4 +185,40 @@ func TestLateEventsLandInTheirPeriodUntilItIsClosed(t *testing.T) {
 		t.Error(diff)
 	}
 	balanced(t, db)
+}
+
+func TestAnEventAheadIsOfTheNextPeriodAndOfItsRecords(t *testing.T) {
+	db := pgtest.Tx(t, "nself_server")
+	team := pgtest.NewTeam(t, db)
+	plant(t, db, `INSERT INTO billing.usage_periods (tenant_id, starts_at, ends_at) VALUES (@tenant, now() - interval '30 days', now() + interval '2 minutes')`,
+		pgx.NamedArgs{"tenant": team.ID})
+	ahead := usage.Event{Tenant: team.ID, Meter: "compute_hours", Key: "ahead", Amount: number("2"), At: time.Now().Add(50 * time.Minute)}
+	became(t, db, ahead)
+	if got := used(t, db, team.ID, "compute_hours") + " " + usedAt(t, db, team.ID, "compute_hours", ahead.At); got != "nothing 2" {
+		t.Errorf("used %s", got)
+	}
+	if changed, err := usage.RollUp(t.Context(), db); changed != 1 || err != nil {
+		t.Errorf("%d days changed, %v", changed, err)
+	}
+	balanced(t, db)
+}
+
+// The days of a month's end would be a period with an allowance of its own.
+func TestWithoutItsCycleAPeriodIsNoShorterThanOneOfTheCalendar(t *testing.T) {
+	db := pgtest.Tx(t, "nself_server")
+	for day := 1; day <= 28; day += 3 {
+		team := pgtest.NewTeam(t, db)
+		begun := time.Now().Add(-time.Hour).UTC()
+		anchor := time.Date(begun.Year(), begun.Month(), begun.Day(), begun.Hour(), begun.Minute(), 0, 0, time.UTC)
+		plant(t, db, `INSERT INTO billing.billing_cycles (tenant_id, anchor_at) VALUES (@tenant, @anchor)`, pgx.NamedArgs{"tenant": team.ID, "anchor": anchor})
+		plant(t, db, `INSERT INTO billing.usage_periods (tenant_id, starts_at, ends_at) VALUES (@tenant, @starts::timestamptz, @starts::timestamptz + interval '1 month')`,
+			pgx.NamedArgs{"tenant": team.ID, "starts": anchor.AddDate(0, 0, -day)})
+		period, err := usage.SetCycle(t.Context(), db, pgtest.Operator, team.ID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := period.EndsAt.Sub(period.StartsAt); got < 15*24*time.Hour {
+			t.Errorf("begun %d days ago it is %s long", day, got)
+		}
+	}
 }

@@ -17,89 +17,68 @@ type Drift struct {
 	TenantID    id.Tenant       `db:"tenant_id"`
 	Meter       string          `db:"meter"`
 	PeriodStart time.Time       `db:"period_start"`
+	What        string          `db:"what"` // used; or held, by reservations and leases
 	Total       decimal.Decimal `db:"total"`
-	Counted     decimal.Decimal `db:"counted"` // from the records, or from the rows that a built-in level is of
+	Counted     decimal.Decimal `db:"counted"` // from the records, from the rows that a level is of, or from what holds
 	FoundAt     time.Time       `db:"found_at"`
 }
 
-const forgetDriftAllTenantsSQL = `DELETE FROM billing.usage_drift`
+const tenantsAllTenantsSQL = `SELECT id FROM tenants.tenants ORDER BY id`
 
-// One statement sees one moment. A level begins with what it was at the end of the period
-// before; the latest one of users and storage has rows to be compared with. A closed period
-// whose records are gone in part is left out.
-const findDriftAllTenantsSQL = `
-WITH summed AS (
-	SELECT r.tenant_id, r.meter, r.period_start, sum(r.amount) AS amount, count(*) AS events
-	FROM billing.usage_records r GROUP BY 1, 2, 3
-), highest AS (
-	SELECT r.tenant_id, r.meter, r.period_start, max(r.amount) AS amount
-	FROM billing.usage_records r JOIN billing.meters m ON m.code = r.meter AND m.aggregation = 'max'
-	WHERE r.source <> 'reversal' AND NOT EXISTS (
-		SELECT FROM billing.usage_records n WHERE n.tenant_id = r.tenant_id AND n.meter = r.meter AND n.at = r.at
-			AND n.idempotency_key = r.idempotency_key AND n.source = 'reversal')
-	GROUP BY 1, 2, 3
-), different AS (
-	SELECT v.tenant_id, v.meter, v.period_start, count(*) AS amount FROM (
-		SELECT r.tenant_id, r.meter, r.period_start, r.value
-		FROM billing.usage_records r JOIN billing.meters m ON m.code = r.meter AND m.aggregation = 'unique'
-		GROUP BY 1, 2, 3, 4 HAVING sum(CASE r.source WHEN 'reversal' THEN -1 ELSE 1 END) > 0) v
-	GROUP BY 1, 2, 3
-), present AS (
-	SELECT m.tenant_id, 'users' AS meter, count(*)::numeric AS amount
-	FROM tenants.tenant_members m JOIN auth.users u ON u.id = m.user_id AND u.kind = 'person' GROUP BY 1
-	UNION ALL
-	SELECT o.tenant_id, 'storage', sum(o.size_bytes) FROM tenants.storage_objects o GROUP BY 1
-), counted AS (
-	SELECT t.tenant_id, t.meter, t.period_start, t.used, p.closed_at IS NULL OR coalesce(s.events, 0) = t.events AS whole,
-		coalesce(CASE m.aggregation
-			WHEN 'max' THEN h.amount
-			WHEN 'unique' THEN d.amount
-			WHEN 'level' THEN CASE
-				WHEN t.meter IN ('users', 'storage') AND latest.is THEN n.amount
-				ELSE coalesce(former.used, 0) + coalesce(s.amount, 0) END
-			ELSE s.amount END, 0) AS amount
-	FROM billing.usage_totals t
-	JOIN billing.usage_periods p ON p.tenant_id = t.tenant_id AND p.starts_at = t.period_start
-	JOIN billing.meters m ON m.code = t.meter
-	LEFT JOIN summed s ON s.tenant_id = t.tenant_id AND s.meter = t.meter AND s.period_start = t.period_start
-	LEFT JOIN highest h ON h.tenant_id = t.tenant_id AND h.meter = t.meter AND h.period_start = t.period_start
-	LEFT JOIN different d ON d.tenant_id = t.tenant_id AND d.meter = t.meter AND d.period_start = t.period_start
-	LEFT JOIN present n ON n.tenant_id = t.tenant_id AND n.meter = t.meter
-	LEFT JOIN LATERAL (
-		SELECT f.used FROM billing.usage_totals f WHERE f.tenant_id = t.tenant_id AND f.meter = t.meter
-			AND f.period_start < t.period_start ORDER BY f.period_start DESC LIMIT 1) former ON true
-	CROSS JOIN LATERAL (
-		SELECT NOT EXISTS (SELECT FROM billing.usage_totals l WHERE l.tenant_id = t.tenant_id AND l.meter = t.meter
-			AND l.period_start > t.period_start) AS is) latest
-)
-INSERT INTO billing.usage_drift (tenant_id, meter, period_start, total, counted)
-SELECT c.tenant_id, c.meter, c.period_start, c.used, c.amount FROM counted c WHERE c.whole AND c.used <> c.amount
-ON CONFLICT (tenant_id, meter, period_start) DO UPDATE SET total = excluded.total, counted = excluded.counted, found_at = now()`
+type tenantRow struct {
+	ID id.Tenant `db:"id"`
+}
 
-// Reconcile compares the totals of the open periods, and of the closed ones whose records
-// are kept, with what they are totals of, and notes those that differ in place of what was
-// noted before: it says how many. Of users and storage a difference may be events on their
-// way; one that stays is none.
+// Reconcile does ReconcileTenant for each tenant, and says how many totals differ. A tenant
+// that fails keeps the others from nothing. db is a pool.
 func Reconcile(ctx context.Context, db pg.DB) (int64, error) {
+	tenants, err := pg.All[tenantRow](ctx, db, tenantsAllTenantsSQL, nil)
+	if err != nil {
+		return 0, fmt.Errorf("list the tenants to reconcile: %w", err)
+	}
+	return each(ctx, db, tenants, func(ctx context.Context, tx pgx.Tx, t tenantRow) (int64, error) {
+		return ReconcileTenant(ctx, tx, t.ID)
+	})
+}
+
+const forgetDriftSQL = `
+WITH gone AS (DELETE FROM billing.usage_drift WHERE tenant_id = @tenant_id RETURNING period_start)
+SELECT coalesce(array_agg(period_start), '{}') FROM gone`
+
+// ReconcileTenant compares the tenant's totals with what they are totals of: those of open
+// periods, of those closed in the last 35 days, and those that differed before. It notes
+// those that differ in place of what was noted before, and says how many. used is compared
+// with the records, of a level with the rows that it is of, where they can be read; held
+// with open reservations and leases. Of a level a difference may be events on their way;
+// one that stays is none.
+func ReconcileTenant(ctx context.Context, db pg.DB, tenant id.Tenant) (int64, error) {
 	var found int64
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, forgetDriftAllTenantsSQL); err != nil {
+		args := pgx.NamedArgs{"tenant_id": tenant}
+		noted, err := pg.Scalar[[]time.Time](ctx, tx, forgetDriftSQL, args)
+		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, findDriftAllTenantsSQL)
-		found = tag.RowsAffected()
-		return err
+		args["noted"] = noted
+		for _, statement := range []string{noteUsedSQL, noteHeldSQL, noteMissingSQL} {
+			tag, err := tx.Exec(ctx, statement, args)
+			if err != nil {
+				return err
+			}
+			found += tag.RowsAffected()
+		}
+		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("reconcile the totals: %w", err)
+		return 0, fmt.Errorf("reconcile the totals of %s: %w", tenant, err)
 	}
 	return found, nil
 }
 
 const driftsAllTenantsSQL = `
-SELECT tenant_id, meter, period_start, total, counted, found_at FROM billing.usage_drift ORDER BY tenant_id, meter, period_start`
+SELECT tenant_id, meter, period_start, what, total, counted, found_at FROM billing.usage_drift ORDER BY tenant_id, meter, period_start, what`
 
-// Drifts are the totals that the last Reconcile found to differ.
+// Drifts are the totals that were found to differ when their tenants were last reconciled.
 func Drifts(ctx context.Context, db pg.DB) ([]Drift, error) {
 	found, err := pg.All[Drift](ctx, db, driftsAllTenantsSQL, nil)
 	if err != nil {

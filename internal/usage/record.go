@@ -40,8 +40,7 @@ func own(actor session.Session) id.Tenant {
 	return actor.Tenant
 }
 
-// record judges what can be judged here and leaves the rest to the database: in one
-// round, unless a key is there twice and its first event is refused.
+// record judges what can be judged here and leaves the rest to the database, in one round.
 func record(ctx context.Context, db pg.DB, source string, bound id.Tenant, events []Event) ([]Outcome, error) {
 	events, outcomes := slices.Clone(events), make([]Outcome, len(events))
 	due := make([]entry, 0, len(events))
@@ -55,32 +54,27 @@ func record(ctx context.Context, db pg.DB, source string, bound id.Tenant, event
 		}
 		due = append(due, newEntry(&events[i], i))
 	}
-	for len(due) > 0 {
-		first, twins := split(due)
-		if err := count(ctx, db, source, first, outcomes); err != nil {
-			return nil, err
-		}
-		due = settle(twins, outcomes)
+	first, twins := split(due)
+	if err := count(ctx, db, source, first, outcomes); err != nil {
+		return nil, err
 	}
+	settle(twins, outcomes)
 	return outcomes, nil
 }
 
-// settle says what became of events by what became of the first of their key, and gives
-// back those that are to be judged for themselves.
-func settle(twins []twin, outcomes []Outcome) (due []entry) {
+// settle says what became of events by what became of the first of their key: another
+// event of that key is refused even where the first was, for a key names one event.
+func settle(twins []twin, outcomes []Outcome) {
 	for _, t := range twins {
 		switch first := outcomes[t.first.place]; {
-		case t.content == t.first.content && first.Status == Refused:
-			outcomes[t.place] = first
-		case t.content == t.first.content:
-			outcomes[t.place] = Outcome{Status: Duplicate}
-		case first.Status == Refused:
-			due = append(due, t.entry)
-		default:
+		case t.content != t.first.content:
 			outcomes[t.place] = refusal(keyReused, t.event)
+		case first.Status == Refused:
+			outcomes[t.place] = first
+		default:
+			outcomes[t.place] = Outcome{Status: Duplicate}
 		}
 	}
-	return due
 }
 
 const recordAllTenantsSQL = `

@@ -2,13 +2,43 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nself/tenancy/internal/pg"
 )
+
+const waitBrieflySQL = `SELECT pg_catalog.set_config('lock_timeout', '2s', true)`
+
+// each does the work for the items one after the other, each in a transaction of its own
+// that waits for no lock longer than two seconds, and adds up what it says. Those that
+// Postgres refuses keep the others from nothing; their errors are joined.
+func each[T any](ctx context.Context, db pg.DB, items []T, work func(ctx context.Context, tx pgx.Tx, item T) (int64, error)) (int64, error) {
+	var done int64
+	var failed []error
+	for _, item := range items {
+		var n int64
+		err := pg.InTx(ctx, db, func(tx pgx.Tx) (err error) {
+			if _, err = tx.Exec(ctx, waitBrieflySQL); err == nil {
+				n, err = work(ctx, tx, item)
+			}
+			return err
+		})
+		if err == nil {
+			done += n
+			continue
+		}
+		failed = append(failed, err)
+		if refused := (*pgconn.PgError)(nil); !errors.As(err, &refused) || ctx.Err() != nil {
+			break // so it would be with the others
+		}
+	}
+	return done, errors.Join(failed...)
+}
 
 const makePartitionsSQL = `SELECT billing.make_usage_partitions((now() AT TIME ZONE 'UTC' + interval '12 months')::date)::bigint`
 
@@ -34,57 +64,4 @@ func DropPartitions(retention time.Duration) func(context.Context, pg.DB) (int64
 		}
 		return gone, nil
 	}
-}
-
-const pruneKeysAllTenantsSQL = `
-DELETE FROM billing.usage_keys WHERE (tenant_id, key_hash) IN (
-	SELECT tenant_id, key_hash FROM billing.usage_keys WHERE recorded_at < now() - interval '35 days'
-	LIMIT @batch FOR UPDATE SKIP LOCKED)`
-
-// PruneKeys forgets the idempotency keys of more than 35 days ago, and says how many. db
-// is a pool.
-func PruneKeys(ctx context.Context, db pg.DB) (int64, error) {
-	gone, err := pg.InBatches(ctx, db, pruneKeysAllTenantsSQL)
-	if err != nil {
-		return gone, fmt.Errorf("forget idempotency keys: %w", err)
-	}
-	return gone, nil
-}
-
-const rollLevelsAllTenantsSQL = `
-SELECT count(billing.lock_total(due.tenant_id, due.meter, due.period_start)) FROM (
-	SELECT t.tenant_id, t.meter, t.period_start
-	FROM billing.usage_periods p
-	JOIN billing.usage_totals t ON t.tenant_id = p.tenant_id AND t.period_start = p.starts_at
-	JOIN billing.meters m ON m.code = t.meter AND m.aggregation = 'level'
-	WHERE p.closed_at IS NULL AND p.ends_at <= now() AND t.level_at < p.ends_at
-	ORDER BY t.tenant_id, t.meter COLLATE "C", t.period_start LIMIT @batch) due`
-
-// A level's hours are final before its period is closed. Whoever records late events
-// holds the period, and it is closed next time.
-const closePeriodsAllTenantsSQL = `
-UPDATE billing.usage_periods SET closed_at = now() WHERE (tenant_id, starts_at) IN (
-	SELECT p.tenant_id, p.starts_at FROM billing.usage_periods p
-	WHERE p.closed_at IS NULL AND p.ends_at <= now() - billing.closing_delay() AND NOT EXISTS (
-		SELECT FROM billing.usage_totals t JOIN billing.meters m ON m.code = t.meter AND m.aggregation = 'level'
-		WHERE t.tenant_id = p.tenant_id AND t.period_start = p.starts_at AND t.level_at < p.ends_at)
-	ORDER BY p.tenant_id, p.starts_at LIMIT @batch FOR UPDATE SKIP LOCKED)`
-
-// ClosePeriods takes the levels of the periods that are over into the next ones, and
-// closes the periods that take no more late events: it says how many. db is a pool.
-func ClosePeriods(ctx context.Context, db pg.DB) (int64, error) {
-	for {
-		rolled, err := pg.Scalar[int64](ctx, db, rollLevelsAllTenantsSQL, pgx.NamedArgs{"batch": pg.Batch})
-		if err != nil {
-			return 0, fmt.Errorf("take the levels into the next periods: %w", err)
-		}
-		if rolled == 0 {
-			break
-		}
-	}
-	closed, err := pg.InBatches(ctx, db, closePeriodsAllTenantsSQL)
-	if err != nil {
-		return closed, fmt.Errorf("close periods: %w", err)
-	}
-	return closed, nil
 }

@@ -45,11 +45,18 @@ func TestPartitionsAreMadeForAYearAndGoAfterTheirRetention(t *testing.T) {
 	balanced(t, db)
 }
 
-func TestKeysAreForgottenAfterThirtyFiveDays(t *testing.T) {
+func TestKeysAreForgottenAfterThirtyFiveDaysUnlessTheirPeriodIsOpen(t *testing.T) {
 	db := pgtest.Database(t).Pool(t, "nself_server")
 	team := pgtest.NewTeam(t, db)
-	became(t, db, usage.Event{Tenant: team.ID, Meter: "compute_hours", Key: "old", Amount: number("1")},
-		usage.Event{Tenant: team.ID, Meter: "compute_hours", Key: "older", Amount: number("1")})
+	ran(t, db, team.ID)
+	event := func(key string, at time.Time) usage.Event {
+		return usage.Event{Tenant: team.ID, Meter: "compute_hours", Key: key, Amount: number("1"), At: at}
+	}
+	old, older, open := event("old", time.Now().AddDate(0, 0, -20)), event("older", time.Now().AddDate(0, 0, -20)), event("open", time.Time{})
+	became(t, db, old, older, open)
+	if closed, err := usage.ClosePeriods(t.Context(), db); closed != 1 || err != nil {
+		t.Fatalf("closed %d, %v", closed, err)
+	}
 	plant(t, db, `UPDATE billing.usage_keys SET recorded_at = now() - CASE WHEN key_hash = billing.hash128('old') THEN interval '34 days' ELSE interval '36 days' END
 		WHERE tenant_id = @tenant`, pgx.NamedArgs{"tenant": team.ID})
 	for _, want := range []int64{1, 0} {
@@ -57,9 +64,68 @@ func TestKeysAreForgottenAfterThirtyFiveDays(t *testing.T) {
 			t.Errorf("forgot %d, want %d, %v", gone, want, err)
 		}
 	}
-	if got := became(t, db, usage.Event{Tenant: team.ID, Meter: "compute_hours", Key: "old", Amount: number("1")}); got[0] != "duplicate" {
-		t.Errorf("a key of 34 days: %s", got)
+	if diff := cmp.Diff([]string{"duplicate", "period-closed", "duplicate"}, became(t, db, old, older, open)); diff != "" {
+		t.Error(diff)
 	}
+	if got := used(t, db, team.ID, "compute_hours"); got != "1" {
+		t.Errorf("used %s", got)
+	}
+}
+
+func TestValuesGoWhenTheirPeriodIsClosed(t *testing.T) {
+	db := pgtest.Database(t).Pool(t, "nself_server")
+	team := pgtest.NewTeam(t, db)
+	ran(t, db, team.ID)
+	define(t, db, "faces", usage.Unique)
+	face := func(key string, at time.Time) usage.Event {
+		return usage.Event{Tenant: team.ID, Meter: "faces", Key: key, Value: key, At: at}
+	}
+	became(t, db, face("a", time.Now().AddDate(0, 0, -20)), face("b", time.Now().AddDate(0, 0, -20)), face("c", time.Now()))
+	for _, want := range []int64{0, 2, 0} {
+		if gone, err := usage.PruneKeys(t.Context(), db); gone != want || err != nil {
+			t.Errorf("forgot %d, want %d, %v", gone, want, err)
+		}
+		if _, err := usage.ClosePeriods(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	balanced(t, db)
+}
+
+// The days of what was recorded while nobody rolled up are not lost.
+func TestDaysOfALongAbsenceAreRolledUp(t *testing.T) {
+	d := pgtest.Database(t)
+	super, db := d.Superuser(t), d.Pool(t, "nself_server")
+	team := pgtest.NewTeam(t, db)
+	ran(t, db, team.ID)
+	if _, err := super.Exec(t.Context(), `CREATE TABLE billing.usage_records_earlier PARTITION OF billing.usage_records
+		FOR VALUES FROM (MINVALUE) TO ('`+time.Now().UTC().Format("2006-01")+`-01Z')`); err != nil {
+		t.Fatal(err)
+	}
+	args := pgx.NamedArgs{"tenant": team.ID}
+	record := func(days string) {
+		t.Helper()
+		plant(t, super, `WITH p AS (SELECT starts_at FROM billing.usage_periods WHERE tenant_id = @tenant AND starts_at > now() - interval '11 days'), total AS (
+				INSERT INTO billing.usage_totals AS t (tenant_id, meter, period_start, used, events) SELECT @tenant, 'compute_hours', starts_at, 2, 1 FROM p
+				ON CONFLICT ON CONSTRAINT usage_totals_pkey DO UPDATE SET used = t.used + 2, events = t.events + 1, updated_at = now())
+			INSERT INTO billing.usage_records (tenant_id, meter, period_start, at, recorded_at, amount, source)
+			SELECT @tenant, 'compute_hours', starts_at, now() - interval '`+days+`', now() - interval '`+days+`', 2, 'record' FROM p`, args)
+	}
+	record("8 days")
+	for _, want := range []int64{1, 0} {
+		if changed, err := usage.RollUp(t.Context(), db); changed != want || err != nil {
+			t.Errorf("%d days changed, want %d, %v", changed, want, err)
+		}
+	}
+	plant(t, super, `UPDATE billing.usage_periods SET rolled_at = now() - interval '6 days' WHERE tenant_id = @tenant AND rolled_at IS NOT NULL`, args)
+	record("5 days")
+	if changed, err := usage.RollUp(t.Context(), db); changed != 1 || err != nil {
+		t.Errorf("since the mark %d days changed, %v", changed, err)
+	}
+	if got := text(t, db, `SELECT trim_scale(sum(amount))::text FROM billing.usage_daily WHERE tenant_id = @tenant`, args); got != "4" {
+		t.Errorf("the days make %s", got)
+	}
+	balanced(t, db)
 }
 
 func TestDaysAreRolledUpHoweverOften(t *testing.T) {
@@ -82,18 +148,13 @@ func TestDaysAreRolledUpHoweverOften(t *testing.T) {
 			t.Errorf("%d days changed, want %d, %v", changed, want, err)
 		}
 	}
-	got := map[string][]string{}
+	got := map[string]string{}
 	for _, meter := range []string{"compute_hours", "peak", "faces"} {
-		days, err := usage.Days(t.Context(), db, team.ID, meter, noon, noon.AddDate(0, 0, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, day := range days {
-			got[meter] = append(got[meter], day.Day.Format(time.DateOnly)+" "+day.Amount.String())
-		}
+		got[meter] = text(t, db, `SELECT string_agg(day || ' ' || trim_scale(amount), ', ' ORDER BY day) FROM billing.usage_daily
+			WHERE tenant_id = @tenant AND meter = @meter`, pgx.NamedArgs{"tenant": team.ID, "meter": meter})
 	}
 	first, second := noon.Format(time.DateOnly)+" ", noon.AddDate(0, 0, 1).Format(time.DateOnly)+" "
-	want := map[string][]string{"compute_hours": {first + "3.5", second + "4"}, "peak": {first + "3"}, "faces": {first + "2"}}
+	want := map[string]string{"compute_hours": first + "3.5, " + second + "4", "peak": first + "3", "faces": first + "2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

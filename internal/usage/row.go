@@ -91,5 +91,8 @@ func (r row) moment(column string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fault.New(fault.InvalidInput, "the column %s is no time with a zone, but %.60q", column, text)
 	}
+	if at.IsZero() {
+		at = at.Add(time.Microsecond) // as long ago: a zero time would mean now
+	}
 	return at, nil
 }

@@ -2,9 +2,11 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nself/tenancy/internal/audit"
 	"github.com/nself/tenancy/internal/fault"
@@ -45,8 +47,15 @@ VALUES (@schema, @table, @meter, @tenant_column, @amount_column, @value_column, 
 ON CONFLICT DO NOTHING
 RETURNING ` + sourceColumns
 
+const countLevelAllTenantsSQL = `SELECT billing.count_level(@meter)`
+
 // AddSource makes the events of a table usage. The table and its columns must exist and
-// have types that fit the meter: everything that does not is told at once.
+// have types that fit the meter: everything that does not is told at once. A level is set,
+// for every tenant, to what there is of the rows of all of its tables at this moment:
+// nself_server has to be allowed to read them. No lock keeps others from writing them, nor
+// is it known which events are on their way, so a row that comes or goes meanwhile may be
+// missed or counted twice; Reconcile tells it, and to remove the source and add it again
+// mends it. Rows that a meter that adds up finds there are no events, and are not counted.
 func AddSource(ctx context.Context, db pg.DB, actor session.Session, in Source) (Source, error) {
 	if in.TenantColumn == "" {
 		in.TenantColumn = "tenant_id"
@@ -70,9 +79,31 @@ func AddSource(ctx context.Context, db pg.DB, actor session.Session, in Source) 
 		case err != nil:
 			return fmt.Errorf("add the source %s.%s: %w", in.Schema, in.Table, err)
 		}
+		if kind == Level {
+			if err := countLevel(ctx, tx, in); err != nil {
+				return err
+			}
+		}
 		return audit.Append(ctx, tx, actor, audit.Entry{Action: "add_meter_source", Target: added.target(), After: added.audited()})
 	})
 	return added, err
+}
+
+// notAllowed is the SQLSTATE of a missing privilege.
+const notAllowed = "42501"
+
+// countLevel sets the level to what there is of its rows.
+func countLevel(ctx context.Context, tx pgx.Tx, in Source) error {
+	_, err := tx.Exec(ctx, countLevelAllTenantsSQL, pgx.NamedArgs{"meter": in.Meter})
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == notAllowed {
+		return fault.New(fault.InvalidInput, "the level %s is what there is of the rows of its tables, and nself_server may not read them (%s): "+
+			"GRANT USAGE ON SCHEMA %s TO nself_server; GRANT SELECT ON %s TO nself_server", in.Meter, refused.Message,
+			pgx.Identifier{in.Schema}.Sanitize(), pgx.Identifier{in.Schema, in.Table}.Sanitize()).Because(err)
+	}
+	if err != nil {
+		return fmt.Errorf("count the rows of %s.%s: %w", in.Schema, in.Table, err)
+	}
+	return nil
 }
 
 const deleteSourceSQL = `
@@ -83,7 +114,7 @@ const sourceSQL = `
 SELECT ` + sourceColumns + ` FROM billing.meter_sources WHERE table_schema = @schema AND table_name = @table AND meter = @meter`
 
 // RemoveSource takes away the source with the schema, table and meter of s. A built-in
-// one is forbidden to go.
+// one is forbidden to go. What was counted stays, also in a level.
 func RemoveSource(ctx context.Context, db pg.DB, actor session.Session, s Source) error {
 	return pg.InTx(ctx, db, func(tx pgx.Tx) error {
 		found, err := pg.One[Source](ctx, tx, sourceSQL, s.arguments())

@@ -57,16 +57,19 @@ func usedAt(t *testing.T, db pg.DB, tenant id.Tenant, meter string, at time.Time
 	if err != nil {
 		t.Fatal(err)
 	}
-	totals, err := usage.Totals(t.Context(), db, tenant, period.StartsAt)
+	return text(t, db, `SELECT coalesce((SELECT trim_scale(used)::text FROM billing.usage_totals
+		WHERE tenant_id = @tenant AND meter = @meter AND period_start = @start), 'nothing')`,
+		pgx.NamedArgs{"tenant": tenant, "meter": meter, "start": period.StartsAt})
+}
+
+// text reads one text.
+func text(t *testing.T, db pg.DB, sql string, args pgx.NamedArgs) string {
+	t.Helper()
+	found, err := pg.Scalar[string](t.Context(), db, sql, args)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, total := range totals {
-		if total.Meter == meter {
-			return total.Used.String()
-		}
-	}
-	return "nothing"
+	return found
 }
 
 // balanced fails where a total is not the sum of its events.
@@ -80,7 +83,7 @@ func balanced(t *testing.T, db pg.DB) {
 		t.Fatal(err)
 	}
 	for _, d := range drifts {
-		t.Errorf("the total of %s is %s, and its events make %s", d.Meter, d.Total, d.Counted)
+		t.Errorf("of %s %s is %s, and what it is of makes %s", d.Meter, d.What, d.Total, d.Counted)
 	}
 }
 

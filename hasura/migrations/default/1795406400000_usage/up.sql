@@ -5,6 +5,13 @@ BEGIN
   IF NOT nself.begin_migration(1795406400000, 'usage') THEN RETURN; END IF;
   SET LOCAL lock_timeout = '5s';
 
+  -- Parked events are delivered again by the server itself, to the handler they came for.
+  -- First: a handler has its event's row locked when it comes to the tenant's.
+  ALTER TABLE nself.inbox ADD COLUMN handler text, ADD COLUMN settled_at timestamptz;
+  CREATE INDEX inbox_parked ON nself.inbox (received_at) WHERE state = 'parked';
+  CREATE INDEX inbox_received ON nself.inbox (received_at);
+  CREATE INDEX ON nself.idempotency_keys (created_at);
+
   CREATE TABLE billing.meters (
     code          text PRIMARY KEY CHECK (code ~ '^[a-z][a-z0-9_]{0,62}$'),
     name          text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
@@ -63,12 +70,14 @@ BEGIN
     starts_at timestamptz NOT NULL,
     ends_at   timestamptz NOT NULL,
     closed_at timestamptz,
+    rolled_at timestamptz,
     PRIMARY KEY (tenant_id, starts_at),
     CHECK (starts_at < ends_at)
   );
   CREATE INDEX usage_periods_to_close ON billing.usage_periods (ends_at) WHERE closed_at IS NULL;
   COMMENT ON TABLE billing.usage_periods IS 'each begins where the one before ends; a change of time zone or cycle moves the end of the last one at most';
   COMMENT ON COLUMN billing.usage_periods.closed_at IS 'from then on nothing is counted in it';
+  COMMENT ON COLUMN billing.usage_periods.rolled_at IS 'when the days of its records were last added up';
 
   CREATE TABLE billing.usage_totals (
     tenant_id    uuid NOT NULL,
@@ -119,7 +128,7 @@ BEGIN
     PRIMARY KEY (tenant_id, key_hash)
   );
   CREATE INDEX ON billing.usage_keys (recorded_at);
-  COMMENT ON TABLE billing.usage_keys IS 'the idempotency keys of the last 35 days: each event is counted once';
+  COMMENT ON TABLE billing.usage_keys IS 'the idempotency keys of the last 35 days, and of every period that is open: each event is counted once';
   COMMENT ON COLUMN billing.usage_keys.key_hash IS 'the first 128 bits of the SHA-256 of the key';
   COMMENT ON COLUMN billing.usage_keys.content IS 'hash of the event: the same key with another one is told';
 
@@ -149,10 +158,11 @@ BEGIN
     tenant_id    uuid NOT NULL REFERENCES tenants.tenants ON DELETE CASCADE,
     meter        text NOT NULL REFERENCES billing.meters ON UPDATE CASCADE,
     period_start timestamptz NOT NULL,
+    what         text NOT NULL DEFAULT 'used' CHECK (what IN ('used', 'held')),
     total        numeric(38,9) NOT NULL,
     counted      numeric(38,9) NOT NULL,
     found_at     timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant_id, meter, period_start)
+    PRIMARY KEY (tenant_id, meter, period_start, what)
   );
   CREATE INDEX ON billing.usage_drift (meter);
   COMMENT ON TABLE billing.usage_drift IS 'totals that the last reconciliation found unequal to what they are totals of';
@@ -265,6 +275,14 @@ BEGIN
   -- How long after its end a period still takes late events.
   CREATE FUNCTION billing.closing_delay() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN interval '3 days';
 
+  -- Has whoever makes a period of a tenant, or moves the end of one, do it alone until the
+  -- transaction ends. It comes before the lock of any total.
+  CREATE FUNCTION billing.lock_periods(tenant uuid) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+      SELECT pg_advisory_xact_lock(hashtextextended('billing.usage_periods ' || tenant::text, 0));
+    END;
+
   -- The period that a moment is in, made where it is due: those that lack are made one
   -- after the other, so that no gap is between them. No row: the moment is before the
   -- tenant's first period, or more than an hour ahead.
@@ -272,15 +290,21 @@ BEGIN
     RETURNS TABLE (starts_at timestamptz, ends_at timestamptz, closed_at timestamptz)
     LANGUAGE plpgsql AS $function$
   DECLARE
-    last timestamptz;
+    last  timestamptz;
+    alone boolean := false;
   BEGIN
     IF period.at > now() + interval '1 hour' THEN RETURN; END IF;
     LOOP
       SELECT p.starts_at, p.ends_at, p.closed_at INTO period.starts_at, period.ends_at, period.closed_at
         FROM billing.usage_periods p WHERE p.tenant_id = period.tenant AND p.starts_at <= period.at ORDER BY p.starts_at DESC LIMIT 1;
       IF FOUND AND period.at < period.ends_at THEN RETURN NEXT; RETURN; END IF;
-      IF NOT FOUND THEN
-        IF EXISTS (SELECT FROM billing.usage_periods p WHERE p.tenant_id = period.tenant AND p.starts_at > period.at) THEN RETURN; END IF;
+      IF NOT FOUND AND EXISTS (SELECT FROM billing.usage_periods p WHERE p.tenant_id = period.tenant AND p.starts_at > period.at) THEN RETURN; END IF;
+      IF NOT alone THEN
+        PERFORM billing.lock_periods(period.tenant);
+        alone := true;
+        CONTINUE; -- what is there may have changed meanwhile
+      END IF;
+      IF period.starts_at IS NULL THEN
         -- The first one: of the tenant's beginning, or of the oldest that still takes events.
         SELECT b.before INTO last FROM tenants.tenants t, billing.boundaries(t.id, greatest(t.created_at, now() - billing.closing_delay())) b
           WHERE t.id = period.tenant;
@@ -303,6 +327,8 @@ BEGIN
     level boolean := (SELECT m.aggregation = 'level' FROM billing.meters m WHERE m.code = meter);
     due   record;
   BEGIN
+    -- Periods are made before totals are locked, by whoever does both.
+    IF level THEN PERFORM billing.period(tenant, now()); END IF;
     LOOP
       IF NOT level THEN
         SELECT t.* INTO total FROM billing.usage_totals t
@@ -329,7 +355,6 @@ BEGIN
         SET level_hours = t.level_hours + greatest(t.used, 0) * extract(epoch FROM greatest(due.ends_at - t.level_at, interval '0')) / 3600,
             level_at = greatest(due.ends_at, t.level_at), held = 0
         WHERE t.tenant_id = tenant AND t.meter = lock_total.meter AND t.period_start = total.period_start;
-      PERFORM billing.period(tenant, due.ends_at);
       INSERT INTO billing.usage_totals (tenant_id, meter, period_start, used, held, reached, level_at)
         VALUES (tenant, lock_total.meter, due.ends_at, total.used, total.held, total.reached, due.ends_at) ON CONFLICT DO NOTHING;
     END LOOP;
@@ -589,6 +614,10 @@ BEGIN
     PERFORM FROM tenants.tenants WHERE id = NEW.tenant_id FOR NO KEY UPDATE;
     SELECT e."limit" INTO most FROM billing.entitlement(NEW.tenant_id, 'users') e WHERE e.enforcement = 'hard';
     IF coalesce(most, -1) = -1 THEN RETURN NULL; END IF;
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+      RAISE EXCEPTION 'tenant % may have % users: add them at READ COMMITTED, for an older snapshot does not show who joined since', NEW.tenant_id, most
+        USING ERRCODE = 'feature_not_supported';
+    END IF;
     SELECT count(*) INTO present
       FROM tenants.tenant_members m JOIN auth.users u ON u.id = m.user_id AND u.kind = 'person'
       WHERE m.tenant_id = NEW.tenant_id;
@@ -598,6 +627,87 @@ BEGIN
               DETAIL = json_build_object('meter', 'users', 'limit', most, 'current', present - 1, 'remaining', greatest(most - present + 1, 0))::text;
     END IF;
     RETURN NULL;
+  END
+  $function$;
+
+  CREATE OR REPLACE TRIGGER keep_user_quota AFTER INSERT OR UPDATE OF user_id ON tenants.tenant_members
+    FOR EACH ROW EXECUTE FUNCTION tenants.keep_user_quota();
+
+  -- Machines are not counted, so none becomes a person.
+  CREATE FUNCTION tenants.refuse_kind_change() RETURNS trigger LANGUAGE plpgsql AS $function$
+  BEGIN
+    RAISE EXCEPTION 'user % is a % and stays one', OLD.id, OLD.kind
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'users_kind_stays', SCHEMA = 'auth', TABLE = 'users';
+  END
+  $function$;
+  CREATE TRIGGER kind_stays BEFORE UPDATE OF kind ON auth.users
+    FOR EACH ROW WHEN (OLD.kind = 'service' AND NEW.kind <> 'service') EXECUTE FUNCTION tenants.refuse_kind_change();
+
+  -- What totals were made with stays, whoever writes: its code, and of a meter that is
+  -- used or built in what a total is of its amounts.
+  CREATE FUNCTION billing.keep_meter() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  BEGIN
+    -- Whoever makes a first total of the meter waits, or is waited for.
+    PERFORM FROM billing.meters WHERE code = OLD.code FOR UPDATE;
+    IF NEW.code <> OLD.code OR NEW.built_in <> OLD.built_in
+       OR NEW.aggregation <> OLD.aggregation AND (OLD.built_in OR EXISTS (SELECT FROM billing.usage_totals t WHERE t.meter = OLD.code)) THEN
+      RAISE EXCEPTION 'the code of the meter % stays, whether it is built in, and once it is used its aggregation; define another meter', OLD.code
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'meters_stay', SCHEMA = 'billing', TABLE = 'meters';
+    END IF;
+    RETURN NEW;
+  END
+  $function$;
+  CREATE TRIGGER keep_meter BEFORE UPDATE OF code, built_in, aggregation ON billing.meters FOR EACH ROW
+    WHEN ((OLD.code, OLD.built_in, OLD.aggregation) IS DISTINCT FROM (NEW.code, NEW.built_in, NEW.aggregation)) EXECUTE FUNCTION billing.keep_meter();
+
+  -- The query of the rows that a level is of, as tenant and amount. Null: none are.
+  CREATE FUNCTION billing.level_rows(meter text) RETURNS text
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+      SELECT CASE WHEN level_rows.meter = 'users'
+        THEN 'SELECT m.tenant_id AS tenant, 1 AS amount FROM tenants.tenant_members m JOIN auth.users u ON u.id = m.user_id AND u.kind = ''person'''
+        ELSE (SELECT string_agg(format('SELECT %I AS tenant, %s AS amount FROM %I.%I', s.tenant_column,
+            coalesce(quote_ident(s.amount_column), '1'), s.table_schema, s.table_name), ' UNION ALL ')
+          FROM billing.meter_sources s WHERE s.meter = level_rows.meter) END;
+    END;
+
+  -- What there is now of a tenant's rows that a level is of. Null: it is of none, or one
+  -- of the tables cannot be read.
+  CREATE FUNCTION billing.present_level(tenant uuid, meter text) RETURNS numeric
+    LANGUAGE plpgsql STABLE AS $function$
+  DECLARE
+    rows    text := billing.level_rows(meter);
+    present numeric;
+  BEGIN
+    IF rows IS NULL THEN RETURN NULL; END IF;
+    EXECUTE 'SELECT coalesce(sum(r.amount), 0) FROM (' || rows || ') r WHERE r.tenant = $1' INTO present USING tenant;
+    RETURN present;
+  EXCEPTION WHEN insufficient_privilege OR invalid_schema_name OR undefined_table OR undefined_column OR undefined_function THEN
+    RETURN NULL;
+  END
+  $function$;
+
+  -- Sets a level of every tenant to what there is of its rows, and says of how many it
+  -- changed. Changes of rows that are still on their way are counted once more.
+  CREATE FUNCTION billing.count_level(meter text) RETURNS bigint
+    LANGUAGE plpgsql AS $function$
+  DECLARE
+    due     record;
+    total   billing.usage_totals;
+    changed bigint := 0;
+  BEGIN
+    FOR due IN EXECUTE '
+      SELECT t.id, coalesce(p.amount, 0) AS amount FROM tenants.tenants t
+      LEFT JOIN (SELECT r.tenant, sum(r.amount) AS amount FROM (' || billing.level_rows(meter) || ') r GROUP BY r.tenant) p ON p.tenant = t.id
+      WHERE p.tenant IS NOT NULL OR EXISTS (SELECT FROM billing.usage_totals u WHERE u.tenant_id = t.id AND u.meter = $1) ORDER BY t.id' USING meter
+    LOOP
+      total := billing.lock_total(due.id, meter, (SELECT p.starts_at FROM billing.period(due.id, now()) p));
+      CONTINUE WHEN total.used = due.amount;
+      PERFORM billing.change_level(due.id, meter, due.amount - total.used, NULL);
+      changed := changed + 1;
+    END LOOP;
+    RETURN changed;
   END
   $function$;
 
@@ -635,20 +745,16 @@ BEGIN
     WHEN (current_user NOT IN ('nself_server', 'nself_tenant') AND NOT (pg_trigger_depth() > 0 AND session_user = 'nself_server'))
     EXECUTE FUNCTION audit.record_row_change();
 
-  -- Parked events are delivered again by the server itself, to the handler they came for.
-  ALTER TABLE nself.inbox ADD COLUMN handler text, ADD COLUMN settled_at timestamptz;
-  CREATE INDEX inbox_parked ON nself.inbox (received_at) WHERE state = 'parked';
-  CREATE INDEX inbox_received ON nself.inbox (received_at);
-  CREATE INDEX ON nself.idempotency_keys (created_at);
-
   REVOKE ALL ON FUNCTION billing.entitlement(uuid, text), billing.threshold(numeric, bigint), billing.time_zone(uuid), billing.boundaries(uuid, timestamptz), billing.period_end(uuid, timestamptz),
     billing.closing_delay(), billing.period(uuid, timestamptz), billing.record(uuid[], text[], uuid[], text[], bigint[], numeric[], text[], timestamptz[], text), billing.add_events(uuid[], text[], timestamptz[], text[], numeric[], text[], text[]), billing.reverse(uuid, text, text, timestamptz),
     billing.lock_total(uuid, text, timestamptz), billing.change_level(uuid, text, numeric, text), billing.hash128(text), billing.make_usage_partitions(date), billing.drop_usage_partitions(timestamptz),
-    nself.notify_limits(), nself.notify_all_limits() FROM PUBLIC;
+    billing.lock_periods(uuid), billing.keep_meter(), billing.level_rows(text), billing.present_level(uuid, text), billing.count_level(text),
+    tenants.refuse_kind_change(), nself.notify_limits(), nself.notify_all_limits() FROM PUBLIC;
   GRANT EXECUTE ON FUNCTION billing.entitlement(uuid, text), billing.threshold(numeric, bigint), billing.time_zone(uuid), billing.boundaries(uuid, timestamptz), billing.period_end(uuid, timestamptz),
     billing.closing_delay(), billing.period(uuid, timestamptz), billing.record(uuid[], text[], uuid[], text[], bigint[], numeric[], text[], timestamptz[], text), billing.add_events(uuid[], text[], timestamptz[], text[], numeric[], text[], text[]),
-    billing.lock_total(uuid, text, timestamptz), billing.change_level(uuid, text, numeric, text), billing.hash128(text) TO nself_server, nself_tenant;
-  GRANT EXECUTE ON FUNCTION billing.reverse(uuid, text, text, timestamptz), billing.make_usage_partitions(date), billing.drop_usage_partitions(timestamptz) TO nself_server;
+    billing.lock_total(uuid, text, timestamptz), billing.change_level(uuid, text, numeric, text), billing.hash128(text), billing.lock_periods(uuid) TO nself_server, nself_tenant;
+  GRANT EXECUTE ON FUNCTION billing.reverse(uuid, text, text, timestamptz), billing.make_usage_partitions(date), billing.drop_usage_partitions(timestamptz),
+    billing.level_rows(text), billing.present_level(uuid, text), billing.count_level(text) TO nself_server;
   GRANT SELECT, INSERT, UPDATE, DELETE ON billing.meter_sources TO nself_server;
   GRANT DELETE ON nself.inbox, nself.idempotency_keys TO nself_server;
 END

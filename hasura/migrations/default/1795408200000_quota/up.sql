@@ -372,6 +372,12 @@ BEGIN
     RETURNS TABLE (tenant uuid, lease uuid, "left" numeric)
     LANGUAGE plpgsql AS $function$
   BEGIN
+    -- Nobody closes a period that is over until this is done; one that just was is seen now.
+    PERFORM FROM billing.usage_periods p
+      WHERE p.ends_at <= now() AND (p.tenant_id, p.starts_at) IN (
+        SELECT l.tenant_id, l.period_start FROM unnest(tenants, leases) AS i (tenant, lease)
+        JOIN billing.quota_leases l ON l.tenant_id = i.tenant AND l.id = i.lease)
+      ORDER BY p.tenant_id, p.starts_at FOR KEY SHARE OF p;
     PERFORM FROM billing.usage_totals t
       WHERE (t.tenant_id, t.meter, t.period_start) IN (
         SELECT l.tenant_id, l.meter, l.period_start FROM unnest(tenants, leases) AS i (tenant, lease)

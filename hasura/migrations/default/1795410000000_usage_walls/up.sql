@@ -3,6 +3,7 @@
 DO $migration$
 BEGIN
   IF NOT nself.begin_migration(1795410000000, 'usage_walls') THEN RETURN; END IF;
+  SET LOCAL lock_timeout = '5s';
 
   ALTER TABLE "tenants"."storage_objects" ALTER COLUMN "tenant_id" SET DEFAULT tenants.current_tenant_id();
   ALTER TABLE "tenants"."storage_objects" ALTER COLUMN "tenant_id" SET NOT NULL;
@@ -70,10 +71,10 @@ BEGIN
       USING ((( SELECT tenants.hasura_is_unbound() AS hasura_is_unbound) OR ("tenant_id" = ( SELECT tenants.active_tenant_id() AS active_tenant_id))))
       WITH CHECK ((( SELECT tenants.hasura_is_unbound() AS hasura_is_unbound) OR ("tenant_id" = ( SELECT tenants.active_tenant_id() AS active_tenant_id))));
   REVOKE ALL ON "billing"."billing_cycles" FROM PUBLIC, nself_app, nself_hasura, nself_server, nself_tenant;
-  GRANT SELECT, INSERT, UPDATE, DELETE ON "billing"."billing_cycles" TO nself_hasura;
+  GRANT SELECT ON "billing"."billing_cycles" TO nself_hasura;
   GRANT SELECT, INSERT, UPDATE, DELETE ON "billing"."billing_cycles" TO nself_server;
   GRANT SELECT ON "billing"."billing_cycles" TO nself_tenant;
-  PERFORM nself.declare_tenant_table('{"table":"billing.billing_cycles","grants":{"nself_hasura":["select","insert","update","delete"],"nself_server":["select","insert","update","delete"],"nself_tenant":["select"]},"permissions":[{"roles":["tenant_owner","tenant_admin"],"select":["tenant_id","anchor_at","updated_at"],"aggregations":true}]}');
+  PERFORM nself.declare_tenant_table('{"table":"billing.billing_cycles","grants":{"nself_hasura":["select"],"nself_server":["select","insert","update","delete"],"nself_tenant":["select"]},"permissions":[{"roles":["tenant_owner","tenant_admin"],"select":["tenant_id","anchor_at","updated_at"],"aggregations":true}]}');
 
   ALTER TABLE "billing"."usage_periods" ALTER COLUMN "tenant_id" SET DEFAULT tenants.current_tenant_id();
   ALTER TABLE "billing"."usage_periods" ALTER COLUMN "tenant_id" SET NOT NULL;
@@ -307,10 +308,10 @@ BEGIN
 
   REVOKE ALL ON "billing"."meters" FROM PUBLIC, nself_app, nself_hasura, nself_server, nself_tenant;
   GRANT SELECT ON "billing"."meters" TO nself_app;
-  GRANT SELECT, INSERT, UPDATE, DELETE ON "billing"."meters" TO nself_hasura;
+  GRANT SELECT ON "billing"."meters" TO nself_hasura;
   GRANT SELECT, INSERT, UPDATE, DELETE ON "billing"."meters" TO nself_server;
   GRANT SELECT ON "billing"."meters" TO nself_tenant;
-  PERFORM nself.declare_tenant_table('{"table":"billing.meters","rows":"shared","grants":{"nself_app":["select"],"nself_hasura":["select","insert","update","delete"],"nself_server":["select","insert","update","delete"],"nself_tenant":["select"]},"permissions":[{"roles":["user","tenant_owner","tenant_admin","tenant_member","tenant_guest"],"select":["code","name","unit","aggregation","default_limit"],"aggregations":true}]}');
+  PERFORM nself.declare_tenant_table('{"table":"billing.meters","rows":"shared","grants":{"nself_app":["select"],"nself_hasura":["select"],"nself_server":["select","insert","update","delete"],"nself_tenant":["select"]},"permissions":[{"roles":["user","tenant_owner","tenant_admin","tenant_member","tenant_guest"],"select":["code","name","unit","aggregation","default_limit"],"aggregations":true}]}');
 
   GRANT TRIGGER ON tenants.tenant_members TO nself_hasura; -- Hasura's event trigger
   PERFORM nself.declare_tenant_table('{"table":"tenants.tenant_members","grants":{"nself_app":["select"],"nself_hasura":["select","insert","update","delete","trigger"],"nself_server":["select","insert","update","delete"],"nself_tenant":["select","insert","update","delete"]},"permissions":[{"roles":["tenant_owner","tenant_admin","tenant_member","tenant_guest"],"select":["tenant_id","user_id","role","joined_at","invited_by"],"aggregations":true}]}');
