@@ -78,9 +78,6 @@ func unfit(meter usage.Meter, instead string) error {
 	return problems.Fault()
 }
 
-// usersMeter is the level that mirrors the member rows.
-const usersMeter = "users"
-
 const statusSQL = `SELECT status FROM tenants.tenants WHERE id = @tenant_id`
 
 // absent is why the database had nothing to say of a tenant and a meter: the fault

@@ -98,7 +98,7 @@ func Reserve(ctx context.Context, db pg.DB, ask Ask, ttl time.Duration) (Reserva
 
 // reserves tells what is wrong with reserving an ask of this meter.
 func (a *Ask) reserves(meter usage.Meter, ttl time.Duration) error {
-	if meter.Aggregation == usage.Max || meter.Aggregation == usage.Unique || meter.Code == usersMeter {
+	if meter.Aggregation == usage.Max || meter.Aggregation == usage.Unique || meter.Code == usage.Users {
 		return unfit(meter, "of it nothing can be reserved")
 	}
 	if err := a.fit(meter); err != nil {

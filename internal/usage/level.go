@@ -14,8 +14,9 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 )
 
-// usersMeter mirrors the rows of the members: it is counted again at each of their events.
-const usersMeter = "users"
+// Users is the meter that mirrors the rows of the members: it is counted again at each of
+// their events, and decided where a row is written.
+const Users = "users"
 
 // The table that names reservations, and the column it does it in.
 const (
@@ -124,7 +125,7 @@ func (m move) apply(ctx context.Context, tx pgx.Tx, key string) error {
 	case err != nil:
 		return fmt.Errorf("lock the total of %s: %w", m.meter, err)
 	}
-	if m.meter == usersMeter {
+	if m.meter == Users {
 		present, err := pg.Scalar[decimal.Decimal](ctx, tx, countUsersSQL, args)
 		if err != nil {
 			return fmt.Errorf("count the users of %s: %w", m.tenant, err)

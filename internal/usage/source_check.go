@@ -75,7 +75,7 @@ func (s Source) check(ctx context.Context, db pg.DB, kind Aggregation) error {
 
 // checkMeaning tells what makes no sense for a meter of this aggregation.
 func (s Source) checkMeaning(kind Aggregation, problems *fault.Problems) {
-	if s.Meter == usersMeter {
+	if s.Meter == Users {
 		problems.Add("meter", "counts the members of a tenant, and nothing else")
 	}
 	if kind == Unique && s.ValueColumn == nil {

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/nself/tenancy/internal/local/account"
+	"github.com/nself/tenancy/internal/local/process"
 )
 
 const loopback = "127.0.0.1"
@@ -36,7 +37,7 @@ type Bouncer struct {
 	version version
 	dir     string
 	port    int
-	process *process
+	process *process.Process
 	stop    sync.Once
 	stopErr error
 }
@@ -92,7 +93,7 @@ func (b *Bouncer) FollowsPrepared() bool { return b.version.followsPrepared() }
 // ended before; a second call returns what the first did.
 func (b *Bouncer) Close() error {
 	b.stop.Do(func() {
-		b.stopErr = errors.Join(b.process.end(b.version.quickEnd()), os.RemoveAll(b.dir))
+		b.stopErr = errors.Join(b.process.End(b.version.quickEnd()), os.RemoveAll(b.dir))
 	})
 	return b.stopErr
 }

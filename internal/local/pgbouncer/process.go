@@ -1,53 +1,6 @@
 package pgbouncer
 
-import (
-	"bytes"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
-	"sync"
-	"syscall"
-	"time"
-
-	"github.com/nself/tenancy/internal/local/account"
-)
-
-// patience is how long a way to end the program gets before the next, rougher one.
-const patience = 5 * time.Second
-
-// process is a running program.
-type process struct {
-	cmd  *exec.Cmd
-	tail *tail
-	done chan struct{} // closed when it has ended
-	err  error         // how it ended, once done is closed
-}
-
-// spawn starts the program. The thread that starts it lives as long as it does: the signal that tells it of our death
-// comes at the end of that thread.
-func spawn(path string, user *account.Account, config string) (*process, error) {
-	p := &process{cmd: exec.Command(path, config), tail: &tail{}, done: make(chan struct{})}
-	p.cmd.Dir = "/"
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
-	p.cmd.Stdout, p.cmd.Stderr = p.tail, p.tail
-	p.cmd.SysProcAttr = user.ChildAttr(syscall.SIGKILL)
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = p.cmd.Wait()
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", path, err)
-	}
-	return p, nil
-}
+import "syscall"
 
 // quickEnd is the signal that ends the program without waiting for its clients.
 func (v version) quickEnd() syscall.Signal {
@@ -55,61 +8,4 @@ func (v version) quickEnd() syscall.Signal {
 		return syscall.SIGQUIT
 	}
 	return syscall.SIGTERM
-}
-
-// end stops the program and waits until it is gone.
-func (p *process) end(quick syscall.Signal) error {
-	select {
-	case <-p.done:
-		return fmt.Errorf("pgbouncer had ended before it was stopped: %w; its log ends with:\n%s", cause(p.err), p.tail)
-	default:
-	}
-	for _, signal := range []syscall.Signal{quick, syscall.SIGKILL} {
-		_ = p.cmd.Process.Signal(signal)
-		select {
-		case <-p.done:
-			return nil
-		case <-time.After(patience):
-		}
-	}
-	return fmt.Errorf("pgbouncer, process %d, does not end", p.cmd.Process.Pid)
-}
-
-func cause(err error) error {
-	if err == nil {
-		return errors.New("someone else stopped it")
-	}
-	return err
-}
-
-// listening tells whether the program has its port, by what it logs.
-func (p *process) listening() bool { return p.tail.contains("process up") }
-
-// tail keeps the end of what is written to it, some twenty lines. It never fails.
-type tail struct {
-	mu   sync.Mutex
-	kept []byte
-}
-
-func (t *tail) Write(text []byte) (int, error) {
-	const size = 4096
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.kept = append(t.kept, text...)
-	if over := len(t.kept) - size; over > 0 {
-		t.kept = append(t.kept[:0], t.kept[over:]...)
-	}
-	return len(text), nil
-}
-
-func (t *tail) contains(words string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return bytes.Contains(t.kept, []byte(words))
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(bytes.TrimSpace(t.kept))
 }

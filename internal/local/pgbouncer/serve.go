@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/local/account"
+	"github.com/nself/tenancy/internal/local/process"
 )
 
 const (
@@ -54,14 +55,14 @@ func (b *Bouncer) try(ctx context.Context, l launch) error {
 	if err != nil {
 		return err
 	}
-	if b.process, err = spawn(l.program.path, l.user, config); err != nil {
+	if b.process, err = process.Start(l.program.path, config, "", l.user); err != nil {
 		return err
 	}
 	if err = b.awaitReady(ctx, l.server.first); err == nil {
 		return nil
 	}
-	_ = b.process.end(b.version.quickEnd()) // it may have ended by itself
-	return fmt.Errorf("%w; its log ends with:\n%s", err, b.process.tail)
+	_ = b.process.End(b.version.quickEnd()) // it may have ended by itself
+	return fmt.Errorf("%w; its log ends with:\n%s", err, b.process.Log())
 }
 
 func freePort(ctx context.Context) (int, error) {
@@ -136,7 +137,7 @@ func (b *Bouncer) awaitReady(ctx context.Context, direct string) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		listened := b.process.listening() // before we tried: it may have begun to since
+		listened := strings.Contains(b.process.Log(), "process up") // before we tried: it may have begun to since
 		conn, err := pgx.Connect(ctx, address)
 		if err == nil {
 			err = errors.Join(conn.Ping(ctx), conn.Close(ctx))
@@ -148,7 +149,7 @@ func (b *Bouncer) awaitReady(ctx context.Context, direct string) error {
 			return fmt.Errorf("it passes no client on: %w", err)
 		}
 		select {
-		case <-b.process.done:
+		case <-b.process.Done():
 			return errors.New("it ended as it started")
 		case <-ctx.Done():
 			return fmt.Errorf("it did not get ready: %w", ctx.Err())

@@ -13,8 +13,10 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"github.com/nself/tenancy/internal/local/account"
+	"github.com/nself/tenancy/internal/local/process"
 )
 
 const loopback = "127.0.0.1"
@@ -24,7 +26,7 @@ type Redis struct {
 	dir      string
 	port     int
 	password string
-	process  *process
+	process  *process.Process
 	stop     sync.Once
 	stopErr  error
 }
@@ -69,7 +71,7 @@ func (r *Redis) address() string { return net.JoinHostPort(loopback, strconv.Ito
 // ended before; a second call returns what the first did.
 func (r *Redis) Close() error {
 	r.stop.Do(func() {
-		r.stopErr = errors.Join(r.process.end(), os.RemoveAll(r.dir))
+		r.stopErr = errors.Join(r.process.End(syscall.SIGTERM), os.RemoveAll(r.dir))
 	})
 	return r.stopErr
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nself/tenancy/internal/local/account"
+	"github.com/nself/tenancy/internal/local/process"
 )
 
 const (
@@ -36,14 +38,14 @@ func (r *Redis) try(ctx context.Context, program string, user *account.Account) 
 	if r.port, err = freePort(ctx); err != nil {
 		return err
 	}
-	if r.process, err = spawn(program, user, r.settings()); err != nil {
+	if r.process, err = process.Start(program, "-", r.settings(), user); err != nil {
 		return err
 	}
 	if err = r.awaitReady(ctx); err == nil {
 		return nil
 	}
-	_ = r.process.end() // it may have ended by itself
-	return fmt.Errorf("%w; its log ends with:\n%s", err, r.process.tail)
+	_ = r.process.End(syscall.SIGTERM) // it may have ended by itself
+	return fmt.Errorf("%w; its log ends with:\n%s", err, r.process.Log())
 }
 
 func freePort(ctx context.Context) (int, error) {
@@ -74,7 +76,7 @@ func (r *Redis) awaitReady(ctx context.Context) error {
 	defer tick.Stop()
 	for !r.answers(ctx) {
 		select {
-		case <-r.process.done:
+		case <-r.process.Done():
 			return errors.New("it ended as it started")
 		case <-ctx.Done():
 			return fmt.Errorf("it did not get ready: %w", ctx.Err())
