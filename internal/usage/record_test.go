@@ -257,3 +257,24 @@ func TestATenantsOwnKeysAreNotThoseOfTheServices(t *testing.T) {
 	}
 	balanced(t, db)
 }
+
+// A key names one event: whatever of it differs is told, and nothing of the other counts.
+func TestAnEventThatDiffersInAnythingIsNotItsKeysOwn(t *testing.T) {
+	db := pgtest.Tx(t, "nself_server")
+	team := pgtest.NewTeam(t, db)
+	define(t, db, "faces", usage.Unique)
+	at := time.Now().Add(-time.Minute)
+	e := usage.Event{Tenant: team.ID, Meter: "faces", Key: "k", Amount: number("1"), Value: "ada", At: at}
+	value, amount, moment, undated, meter := e, e, e, e, e
+	value.Value, amount.Amount, moment.At, undated.At = "bob", number("2"), at.Add(time.Second), time.Time{}
+	meter.Meter, meter.Value = "compute_hours", ""
+	for i, want := range []string{"accepted", "duplicate", "key-reused", "key-reused", "key-reused", "key-reused", "key-reused"} {
+		if got := became(t, db, []usage.Event{e, e, value, amount, moment, undated, meter}[i])[0]; got != want {
+			t.Errorf("event %d became %s, want %s", i, got, want)
+		}
+	}
+	if got := used(t, db, team.ID, "faces"); got != "1" {
+		t.Errorf("%s different values", got)
+	}
+	balanced(t, db)
+}
