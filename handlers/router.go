@@ -20,6 +20,7 @@ import (
 	"github.com/nself/tenancy/handlers/events"
 	"github.com/nself/tenancy/handlers/ops"
 	"github.com/nself/tenancy/handlers/requestlog"
+	"github.com/nself/tenancy/handlers/stripehook"
 	"github.com/nself/tenancy/handlers/tokens"
 	"github.com/nself/tenancy/handlers/usage"
 	"github.com/nself/tenancy/internal/fault"
@@ -34,6 +35,7 @@ type Config struct {
 	Quota          *quota.Decider                    // tells Decided itself; nil: every decision is the database's
 	Decided        func(meter string, allowed bool)  // told of each decision that was made in a transaction, after it; nil: nobody is
 	Warned         func(meter string, threshold int) // told of each quota warning that was committed; nil: nobody is
+	Stripe         *stripehook.Config                // nil: BILLING_ENABLED is false, and /webhooks/stripe is not there
 	WebhookSecrets []string                          // any of them opens /actions, /events, /usage and /quota
 	MaxBodyBytes   int64                             // of a request; /actions and /usage take 8 MiB where it is less
 	RequestTimeout time.Duration
@@ -75,6 +77,9 @@ func New(c Config) *chi.Mux {
 	r.With(large, secrets.guard(actions.Refuse)).Mount("/actions", actions.Handler(c.DB, actions.Table(c.Actions)))
 	r.With(large).Handle("/usage", usage.Handler(services))
 	r.With(small).Handle("/quota/take", usage.TakeHandler(services))
+	if c.Stripe != nil {
+		r.Post("/webhooks/stripe", stripehook.Handler(*c.Stripe))
+	}
 	return r
 }
 

@@ -71,36 +71,6 @@ func limitInUnit(limit int64, unit string) string {
 	return shown
 }
 
-// money shows an amount of minor units: $29.00, 2,900 JPY, 1.250 KWD.
-func money(minor int64, currency string) string {
-	code := strings.ToUpper(currency)
-	digits, known := minorDigits[code]
-	if !known {
-		digits = 2
-	}
-	major, sign := decimal.New(minor, -digits), ""
-	if major.IsNegative() {
-		major, sign = major.Neg(), "-"
-	}
-	shown := grouped(major.Truncate(0))
-	if digits > 0 {
-		_, fraction, _ := strings.Cut(major.StringFixed(digits), ".")
-		shown += "." + fraction
-	}
-	if code == "USD" {
-		return sign + "$" + shown
-	}
-	return sign + shown + " " + code
-}
-
-// minorDigits are the decimals of the currencies that have not two (ISO 4217).
-var minorDigits = map[string]int32{
-	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0, "UYI": 0,
-	"VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
-	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
-	"CLF": 4, "UYW": 4,
-}
-
 // What the server takes for an amount.
 const (
 	mostDigits   = 18 // before the point: up to 10^18

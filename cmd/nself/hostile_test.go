@@ -71,6 +71,8 @@ var refusing = []string{
 	"usage|source|add|X|users", "usage|source|add|tenants.storage_objects|X", "usage|source|add|tenants.storage_objects|compute_hours|--amount-column|X",
 	"usage|source|remove|X|users|--yes", "usage|source|remove|tenants.storage_objects|X|--yes",
 	"usage|reverse|acme|api_requests|k|--yes|--source|X", "usage|reconcile|X", "events|show|X", "events|list|--limit|X",
+	"billing|subscribe|X|pro", "billing|subscribe|acme|X", "billing|change|acme|X", "billing|card|set|acme|X", "billing|addon|set|acme|X|1", "billing|addon|set|acme|seats|X",
+	"billing|show|X", "billing|invoices|X", "billing|events|show|X", "billing|events|list|--tenant|X", "billing|events|list|--since|X", "billing|clock|start|X", "billing|clock|advance|acme|X",
 	"tenant|show|acme|--endpoint|X/v1", "tenant|show|acme|--token|X.",
 }
 

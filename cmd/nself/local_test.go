@@ -75,7 +75,7 @@ func (i installation) contents(t *testing.T) map[string]string {
 	conn, found := i.owner(t), map[string]string{}
 	for _, table := range []string{"tenants.tenants", "tenants.tenant_members", "tenants.tenant_settings", "tenants.tenant_invitations",
 		"tenants.tenant_schemas", "tenants.ownership_transfers", "auth.users", "auth.sessions", "auth.refresh_tokens", "auth.api_keys", "auth.signing_keys", "billing.plans", "billing.plan_limits",
-		"billing.meters", "billing.meter_sources", "billing.tenant_limits", "billing.billing_cycles",
+		"billing.customers", "billing.subscriptions", "billing.operations", "billing.meters", "billing.meter_sources", "billing.tenant_limits", "billing.billing_cycles",
 		"(SELECT * FROM billing.usage_records WHERE source <> 'trigger')", "audit.log"} {
 		var rows string
 		if err := conn.QueryRow(t.Context(), "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM "+table+" AS t").Scan(&rows); err != nil {

@@ -1,6 +1,6 @@
-// Command nself is the operator's tool: tenants, members, settings, users, tokens and usage
-// through Hasura's GraphQL, the set-up and the examination of an installation through
-// Postgres and Hasura. With --token the same commands run as that user instead.
+// Command nself is the operator's tool: tenants, members, settings, users, tokens, usage and
+// billing through Hasura's GraphQL, the set-up and the examination of an installation
+// through Postgres and Hasura. With --token the same commands run as that user instead.
 //
 // With --json every command that prints data prints it as JSON with snake_case names;
 // fields are only ever added. Exit codes: 0 done, 1 refused or failed (the reason on

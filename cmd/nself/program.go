@@ -56,7 +56,7 @@ func readable(args []string) error {
 func (p *program) root() *cobra.Command {
 	root := group("nself", "Multi-tenancy for a Hasura and Postgres application",
 		`nself drives an installation of nself tenancy: its tenants, their members and
-settings, users and tokens, and what is used and may be used.
+settings, users and tokens, what is used and may be used, and what is paid for it.
 
 It asks Hasura at HASURA_GRAPHQL_ENDPOINT with HASURA_GRAPHQL_ADMIN_SECRET, as the
 operator; with --token it asks as the user the token names. init and doctor also
@@ -64,7 +64,7 @@ connect to DATABASE_URL.
 
 A tenant is named by id or slug, a user by id or e-mail address. With --json the
 output is JSON with snake_case names. Exit code 0 is done, 1 refused, 2 usage.`,
-		p.tenantCommands(), p.userCommands(), p.tokenCommands(), p.usageCommands(), p.eventCommands(), p.doctorCommand(), p.versionCommand())
+		p.tenantCommands(), p.userCommands(), p.tokenCommands(), p.usageCommands(), p.billingCommands(), p.eventCommands(), p.doctorCommand(), p.versionCommand())
 	root.Example = `  nself tenant init
   nself tenant create "Acme Corp" --slug acme --plan pro --owner ada@example.com
   nself tenant list --status active

@@ -57,19 +57,28 @@ func (b *bigint) UnmarshalJSON(text []byte) error {
 }
 
 // shownTenant is what show prints with --json. A limit of -1 is unlimited; storage is
-// in bytes.
+// in bytes. Billing is nil where nothing was ever bought, and where the role may not see it.
 type shownTenant struct {
 	tenant
 	OwnerEmail string           `json:"owner_email,omitempty"`
 	Members    int              `json:"members"`
 	Limits     map[string]int64 `json:"limits"`
+	Billing    *shownBilling    `json:"billing,omitempty"`
+	billed     billed
+}
+
+// shownBilling is where a tenant stands with what it buys, and what happens next.
+type shownBilling struct {
+	account
+	NextStep string `json:"next_step"`
 }
 
 func (p *program) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show <tenant>",
 		Short: "Show one tenant",
-		Long:  "Show one tenant: its state, owner, members and the limits of its plan.",
+		Long: `Show one tenant: its state, owner, members and the limits of its plan; and where it
+subscribed to one, how its account stands and what happens next.`,
 		Example: `  nself tenant show acme
   nself tenant show acme --json`,
 		Args: takes(1, 1),
@@ -104,7 +113,14 @@ func showTenant(ctx context.Context, client *hasuraapi.Client, ref string) (show
 			shown.Limits[l.Meter] = int64(l.Limit)
 		}
 	}
-	return shown, nil
+	shown.billed, err = billingOf(ctx, client, found.ID)
+	if closed(err) {
+		return shown, nil // it is its owner's and the operator's
+	}
+	if account := first(shown.billed.Accounts); account != nil {
+		shown.Billing = &shownBilling{*account, shown.billed.nextStep()}
+	}
+	return shown, err
 }
 
 func (s shownTenant) fields() []field {
@@ -118,6 +134,7 @@ func (s shownTenant) fields() []field {
 		{"Max Users", s.limit("users", plainNumber)},
 		{"Max Storage", s.limit("storage", bytesInWords)},
 		{"Max API Requests", s.limit("api_requests", plainNumber)},
+		{"Billing", s.billed.standing()}, {"Grace until", s.billed.graceUntil()}, {"Next step", s.billed.nextStep()},
 		{"Created", when(s.CreatedAt)},
 	}, s.ends()...)
 }

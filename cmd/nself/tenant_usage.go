@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/nself/tenancy/internal/text"
 )
 
 const tenantUsageQuery = `query ($tenant: String, $at: timestamptz) {
@@ -105,7 +107,7 @@ func (r usageReport) fields() []field {
 	for _, s := range r.Meters {
 		fields = append(fields, field{s.label(), s.figures()})
 	}
-	return append(fields, field{"Estimated charge", money(int64(r.ChargeMinor), r.Currency)})
+	return append(fields, field{"Estimated charge", text.Money(int64(r.ChargeMinor), r.Currency)})
 }
 
 // monthOf names a period that is a calendar month, in whichever time zone it is one, and

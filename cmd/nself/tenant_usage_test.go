@@ -56,7 +56,7 @@ func TestUnlimitedStorageKeepsItsUnit(t *testing.T) {
 Closed             2026-12-18 00:00:00 UTC
 Plan               enterprise
 Storage            1.5 GiB / unlimited
-Estimated charge   5,000 JPY
+Estimated charge   ¥5,000
 `
 	if diff := cmp.Diff(want, hasuraSaying(t, told).mustDo(t, "tenant", "usage", "acme")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

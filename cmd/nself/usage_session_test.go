@@ -17,6 +17,10 @@ func TestUsageIsRecordedLimitedAndShown(t *testing.T) {
 		{"a row of a table is counted once its trigger is there", aRowOfATableIsCounted},
 		{"parked events are listed, shown and replayed", parkedEventsAreReplayed},
 		{"a total that was meddled with is told", aTotalThatWasMeddledWithIsTold},
+		{"a plan is bought, changed and cancelled", aPlanIsBoughtChangedAndCancelled},
+		{"only owners see what is bought", onlyOwnersSeeWhatIsBought},
+		{"what Stripe told is listed and replayed", whatStripeToldIsListedAndReplayed},
+		{"months are simulated", monthsAreSimulated},
 	})
 }
 

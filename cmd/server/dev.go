@@ -19,8 +19,9 @@ func devCommand(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything on this machine, with two demo tenants",
-		Long: "Starts a private Postgres, migrates it, seeds the tenants acme and techco, and serves the webhooks and a local\n" +
-			"stand-in for Hasura on one port. Ctrl-C stops all of it; the data stays and is used again next time.",
+		Long: "Starts a private Postgres, migrates it, seeds the tenants acme and techco, and serves the webhooks and local\n" +
+			"stand-ins for Hasura and Stripe on one port. Ctrl-C stops all of it; the data stays and is used again next time.\n\n" +
+			"Where STRIPE_SECRET_KEY names a key of Stripe's own test mode, that is used and not the stand-in.",
 		Example: "  server dev\n  server dev --port 9000 --data-dir /tmp/second",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

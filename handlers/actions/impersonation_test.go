@@ -18,7 +18,9 @@ import (
 // openInPlace are the actions open to whoever acts in a user's place: what is read, and
 // what the user can change back. Everything else is the user's own word, or outlasts the
 // visit in somebody's access or property.
-var openInPlace = []string{"checkQuota", "myTenants", "removeTenantSetting", "setTenantSetting", "signOut", "tenantStats", "tenantUsage", "updateTenant"}
+var openInPlace = []string{
+	"billingStanding", "checkQuota", "myTenants", "removeTenantSetting", "setTenantSetting", "signOut", "tenantStats", "tenantUsage", "updateTenant",
+}
 
 // inPlaceOf is a session that the operator opened in the place of a team's member.
 func (h house) inPlaceOf(t testing.TB, team pgtest.Team, role member.Role) session.Session {

@@ -43,6 +43,11 @@ var statuses = map[fault.Code]int{
 	fault.WrongTenant:          http.StatusForbidden,
 	fault.TooManyRequests:      http.StatusTooManyRequests,
 	fault.IdempotencyKeyReused: http.StatusConflict,
+	fault.AlreadySubscribed:    http.StatusConflict,
+	fault.NoSubscription:       http.StatusConflict,
+	fault.PaymentFailed:        http.StatusPaymentRequired,
+	fault.OperationInProgress:  http.StatusConflict,
+	fault.BillingDisabled:      http.StatusConflict,
 	fault.Unavailable:          http.StatusServiceUnavailable,
 	fault.Internal:             http.StatusInternalServerError,
 }

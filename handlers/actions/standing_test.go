@@ -131,6 +131,7 @@ const stateSQL = `SELECT jsonb_build_object(
 	'records', (SELECT jsonb_agg(u ORDER BY recorded_at, idempotency_key) FROM billing.usage_records u WHERE tenant_id = $1),
 	'usage keys', (SELECT jsonb_agg(u ORDER BY key_hash) FROM billing.usage_keys u WHERE tenant_id = $1),
 	'reservations', (SELECT jsonb_agg(q ORDER BY id) FROM billing.quota_reservations q WHERE tenant_id = $1),
+	'operations', (SELECT jsonb_agg(o ORDER BY id) FROM billing.operations o WHERE tenant_id = $1),
 	'kept replies', (SELECT jsonb_agg(r ORDER BY key) FROM nself.idempotency_keys r WHERE tenant_id = $1),
 	'audit', (SELECT count(*) FROM audit.log WHERE tenant_id = $1))::text`
 
@@ -150,11 +151,12 @@ func TestWhoeverLosesTheirStandingBeforeTheWriteChangesNothing(t *testing.T) {
 // outside any tenant, or change nothing.
 var elsewhere = []string{
 	"createTenant", "acceptInvitation", "switchTenant", "signOut", "tenantStats", "myTenants", "checkQuota", "tenantUsage",
+	"billingStanding",
 }
 
 func TestEveryActionOfATenantsPersonIsTriedWithoutStanding(t *testing.T) {
 	for _, action := range actions.Table(actions.Config{}) {
-		tried := slices.ContainsFunc(changes, func(c change) bool { return c.action == action.Name })
+		tried := slices.ContainsFunc(slices.Concat(changes, purchases), func(c change) bool { return c.action == action.Name })
 		if len(action.Roles) > 0 && tried == slices.Contains(elsewhere, action.Name) {
 			t.Errorf("%s is to be among the changes of these tests, or elsewhere", action.Name)
 		}
@@ -179,6 +181,10 @@ func (h house) losing(t *testing.T, past *pgxpool.Pool, c change, loss string) {
 	answer := make(chan reply, 1)
 	go func() { answer <- h.call(t, me, c.action, input) }()
 	untilSomebodyWaits(t, past)
+	if len(answer) > 0 {
+		got := <-answer
+		t.Fatalf("did not wait, but answered %d %v", got.status, got.body)
+	}
 	run(t, held, loss, team.ID, me.User, me.ID)
 	var before, after string
 	if err := held.QueryRow(t.Context(), stateSQL, team.ID).Scan(&before); err != nil {
@@ -206,10 +212,12 @@ func run(t testing.TB, tx pgx.Tx, sql string, args ...any) {
 	}
 }
 
-// untilSomebodyWaits returns once a statement in this database waits for a lock.
+// untilSomebodyWaits returns once a statement in this database waits for a lock, or after
+// ten seconds in which none did.
 func untilSomebodyWaits(t testing.TB, db *pgxpool.Pool) {
 	t.Helper()
-	for waiting := false; !waiting; time.Sleep(time.Millisecond) {
+	last := time.Now().Add(10 * time.Second)
+	for waiting := false; !waiting && time.Now().Before(last); time.Sleep(time.Millisecond) {
 		err := db.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
 		if err != nil {

@@ -6,9 +6,11 @@ import (
 
 	"github.com/nself/tenancy/internal/inbox"
 	"github.com/nself/tenancy/internal/member"
+	"github.com/nself/tenancy/internal/purchase"
 	"github.com/nself/tenancy/internal/queue"
 	"github.com/nself/tenancy/internal/quota"
 	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/stripesync"
 	"github.com/nself/tenancy/internal/tenant"
 	"github.com/nself/tenancy/internal/token"
 )
@@ -20,6 +22,10 @@ type Config struct {
 	BaseDomain string // tenants are reached at https://<slug>.<BaseDomain>
 	Outbox     *queue.Outbox
 	Links      member.Links // where mails lead; nil only where Outbox is
+
+	// both nil: BILLING_ENABLED is false, and every action on billing says so
+	Billing    *purchase.Desk
+	StripeSync *stripesync.Sync
 
 	// nil only where nothing is called
 	Replay  Replay
@@ -47,7 +53,7 @@ var (
 // change back. What is the user's own word, or outlasts the visit in somebody's access or
 // property, stays closed.
 func Table(config Config) []Action {
-	return slices.Concat(tenantTable(config), usageTable(config))
+	return slices.Concat(tenantTable(config), usageTable(config), billingTable(config))
 }
 
 // tenantTable lists the actions on tenants and on who acts in them.
@@ -118,5 +124,30 @@ func usageTable(config Config) []Action {
 		forTenant("reconcileUsage", operatorOnly, reconcileUsage),
 		forUser("parkedEvents", operatorOnly, parkedEvents),
 		forOperator("replayEvent", config.Replay.run),
+	}
+}
+
+// billingTable lists the actions on what tenants pay. What costs money, or leads to where
+// it is spent, is the owner's own word: reading alone is open in a user's place.
+func billingTable(config Config) []Action {
+	b := billings{config}
+	return []Action{
+		forChange[subscribeInput](b, "subscribe", b.replyChange),
+		forChange[changePlanInput](b, "changePlan", b.replyChange),
+		forChange[setAddonInput](b, "setAddon", b.replyChange),
+		forChange[setPaymentMethodInput](b, "setPaymentMethod", b.replyChange),
+		forChange[cancelInput](b, "cancelSubscription", b.replyChange),
+		forChange[resumeInput](b, "resumeSubscription", b.replyChange),
+		forChange[checkoutInput](b, "createCheckoutSession", replyCheckout),
+		forChange[portalInput](b, "createPortalSession", replyPortal),
+		inPlace(b.whileEnabled(forTenant("billingStanding", owners, billingStanding))),
+
+		forStripe(b, "setupBilling", b.setup),
+		b.whileEnabled(forUser("billingEvents", operatorOnly, billingEvents)),
+		b.whileEnabled(forUser("billingEvent", operatorOnly, billingEvent)),
+		forStripe(b, "replayBillingEvents", b.replay),
+		forStripe(b, "reconcileBilling", b.reconcile),
+		forStripe(b, "startBillingClock", b.startClock),
+		forStripe(b, "advanceBillingClock", b.advanceClock),
 	}
 }

@@ -21,7 +21,8 @@ func wantSettings(t *testing.T, dir string, settings map[string]string) {
 		t.Errorf("dev.env has mode %o", info.Mode().Perm())
 	}
 	want := []string{"GRAPHQL_ENDPOINT", "SERVER_URL", "DATABASE_URL", "APP_DATABASE_URL", "HASURA_DATABASE_URL", "HASURA_GRAPHQL_ADMIN_SECRET", "NSELF_WEBHOOK_SECRET",
-		"MAILBOX_URL", "HASURA_GRAPHQL_ENDPOINT"} // beside the list: the local mailbox, and what the nself command reads
+		// Beside the list: the local mailbox, what the nself command reads, and the stand-in for Stripe.
+		"MAILBOX_URL", "HASURA_GRAPHQL_ENDPOINT", "STRIPE_SECRET_KEY", "STRIPE_API_URL"}
 	for _, tenant := range []string{"ACME", "TECHCO"} {
 		want = append(want, tenant+"_TENANT_ID")
 		for _, role := range []string{"OWNER", "ADMIN", "MEMBER", "GUEST"} {
@@ -40,7 +41,7 @@ func wantSettings(t *testing.T, dir string, settings map[string]string) {
 	}
 }
 
-// wantPage pastes the three commands that the page shows, as a newcomer does.
+// wantPage pastes the five commands that the page shows, as a newcomer does.
 func wantPage(t *testing.T, r *run, settings map[string]string) {
 	t.Helper()
 	page := r.out.String()
@@ -61,7 +62,13 @@ func wantPage(t *testing.T, r *run, settings map[string]string) {
 		}
 		answers = append(answers, string(out))
 	}
-	if len(answers) != 3 || !strings.Contains(answers[0], `"createTenant"`) || !strings.Contains(answers[1], "acme") || !strings.Contains(answers[2], `"errors"`) {
-		t.Errorf("the three commands answered %q", answers)
+	tell := []string{`"createTenant"`, "acme", `"errors"`, `"status":"active"`, `"status":"paid"`}
+	if len(answers) != len(tell) {
+		t.Fatalf("the commands answered %q", answers)
+	}
+	for i, word := range tell {
+		if !strings.Contains(answers[i], word) {
+			t.Errorf("answer %d lacks %s: %s", i+1, word, answers[i])
+		}
 	}
 }

@@ -41,6 +41,7 @@ type App struct {
 	Log    *slog.Logger
 
 	changes *listen.Listener
+	sales   sales
 	work    jobs.Config
 }
 
@@ -85,21 +86,26 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 		Outbox: post, Minter: minter, Providers: providers, PublicURL: s.PublicURL, BaseDomain: s.BaseDomain, SignUp: s.AuthSignup == "open",
 	})
 	changes := listen.New(s.ListenURL, accessChannel, log)
+	verifier := token.NewVerifier(token.VerifierConfig{Issuer: s.JWTIssuer, Audience: s.JWTAudience, DB: db, Changes: changes, Size: verified})
 	registry := metrics(db)
 	decided, warned := decisions(registry), warnings(registry)
+	sold, err := sell(s, parts{db: db, post: post, log: log, registry: registry})
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
 	decider := quota.New(quota.DeciderConfig{DB: db, Changes: changes, Holder: holder(), Log: log, Decided: decided})
 	return &App{
-		DB: db, Minter: minter, Log: log, changes: changes, Quota: decider,
-		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log, Routines: routines(s, post, warned), Metrics: registry,
+		DB: db, Minter: minter, Log: log, changes: changes, Quota: decider, sales: sold,
+		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log, Metrics: registry,
+			Routines: append(routines(s, post, warned), sold.routines...), Tasks: sold.tasks,
 			Deliver: func(ctx context.Context, m queue.Mail) (bool, error) { return desk.Deliver(ctx, db, m) },
 		},
 		Router: handlers.New(handlers.Config{
-			DB: db, Quota: decider, Decided: decided, Warned: warned,
+			DB: db, Quota: decider, Decided: decided, Warned: warned, Stripe: sold.hook,
 			Actions: actions.Config{Tenants: s.TenantDefaults(), Minter: minter, BaseDomain: s.BaseDomain,
-				Outbox: post, Links: tokens.Links(s.PublicURL)},
-			Tokens: tokens.Config{Minter: minter, Desk: desk,
-				Verifier: token.NewVerifier(token.VerifierConfig{
-					Issuer: s.JWTIssuer, Audience: s.JWTAudience, DB: db, Changes: changes, Size: verified}),
+				Outbox: post, Links: tokens.Links(s.PublicURL), Billing: sold.desk, StripeSync: sold.sync},
+			Tokens: tokens.Config{Minter: minter, Desk: desk, Verifier: verifier,
 				Issuer: s.JWTIssuer, PublicURL: s.PublicURL, BaseDomain: s.BaseDomain, RefreshTTL: s.AuthRefreshTTL, TrustedProxies: s.Proxies()},
 			WebhookSecrets: s.WebhookSecrets, MaxBodyBytes: s.MaxBodyBytes, RequestTimeout: s.RequestTimeout,
 			Ready: append([]ops.Check{{Name: "database", Run: reachable(db)}, {Name: "migrations", Run: migrationsCurrent(db)}}, more...),

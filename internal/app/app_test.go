@@ -1,10 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,19 +20,23 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/pgtest"
-	"github.com/nself/tenancy/internal/queue"
 	"github.com/nself/tenancy/internal/quota"
-	"github.com/nself/tenancy/internal/seal"
 )
+
+const webhookSecret = "a-webhook-secret-for-tests"
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func newApp(t *testing.T, db *pgtest.DB) *App {
+func newApp(t *testing.T, db *pgtest.DB) *App { return newAppWith(t, db, nil) }
+
+// newAppWith is an app with more settings.
+func newAppWith(t *testing.T, db *pgtest.DB, more map[string]string) *App {
 	t.Helper()
 	values := map[string]string{
-		"DATABASE_URL": db.URL("nself_server"), "NSELF_WEBHOOK_SECRET": "a-webhook-secret-for-tests",
+		"DATABASE_URL": db.URL("nself_server"), "NSELF_WEBHOOK_SECRET": webhookSecret,
 		"NSELF_ENCRYPTION_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)), "LOG_LEVEL": "error",
 	}
+	maps.Copy(values, more)
 	settings, err := config.Load[config.Server](func(name string) string { return values[name] })
 	if err != nil {
 		t.Fatal(err)
@@ -179,19 +183,11 @@ func TestEveryRoutineIsSafeBesideItself(t *testing.T) {
 	t.Parallel() // they wait more than they work
 	db := pgtest.Database(t)
 	server := db.Pool(t, "nself_server")
-	box, err := seal.New(bytes.Repeat([]byte{1}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	post, err := queue.New(box)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for range 3 {
 		pgtest.NewTeam(t, server)
 	}
 	names := map[string]bool{}
-	for _, r := range routines(config.Server{UsageRetention: 840 * time.Hour}, post, nil) {
+	for _, r := range newAppWith(t, db, newShop(t).settings()).work.Routines {
 		if r.Every < time.Minute || names[r.Name] {
 			t.Errorf("%s comes every %v, or twice", r.Name, r.Every)
 		}

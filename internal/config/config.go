@@ -50,6 +50,15 @@ type Server struct {
 	SMTPPassword string `env:"SMTP_PASSWORD"`
 	SMTPFrom     string `env:"SMTP_FROM"`
 	SMTPTLS      string `env:"SMTP_TLS" envDefault:"starttls"`
+
+	BillingEnabled       bool            `env:"BILLING_ENABLED" envDefault:"false"`
+	BillingProvider      string          `env:"BILLING_PROVIDER" envDefault:"stripe"`
+	BillingGrace         time.Duration   `env:"BILLING_GRACE" envDefault:"168h"`
+	BillingReminders     []time.Duration `env:"BILLING_REMINDERS" envDefault:"24h,72h,120h"`
+	StripeSecretKey      string          `env:"STRIPE_SECRET_KEY"`
+	StripePublishableKey string          `env:"STRIPE_PUBLISHABLE_KEY"`
+	StripeWebhookSecrets []string        `env:"STRIPE_WEBHOOK_SECRET"`
+	StripeAPIURL         string          `env:"STRIPE_API_URL"` // empty: Stripe's own
 }
 
 // Migrate is what `server migrate` needs: a connection as nself_owner, or on the first
@@ -124,10 +133,12 @@ func noteParsing(err error, problems *fault.Problems) {
 
 // forms names the types of settings for people.
 var forms = map[reflect.Type]string{
-	reflect.TypeFor[int]():           "a whole number",
-	reflect.TypeFor[int64]():         "a whole number",
-	reflect.TypeFor[time.Duration](): "a duration such as 15m",
-	reflect.TypeFor[slog.Level]():    "debug, info, warn or error",
+	reflect.TypeFor[bool]():            "true or false",
+	reflect.TypeFor[int]():             "a whole number",
+	reflect.TypeFor[int64]():           "a whole number",
+	reflect.TypeFor[time.Duration]():   "a duration such as 15m",
+	reflect.TypeFor[[]time.Duration](): "durations such as 24h,72h, separated by commas",
+	reflect.TypeFor[slog.Level]():      "debug, info, warn or error",
 }
 
 func variable(field string) string {

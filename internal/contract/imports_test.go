@@ -27,12 +27,12 @@ var house = []room{
 		"internal/idempotency", "internal/inbox", "internal/seal", "internal/secret", "internal/strictjson", "internal/rate",
 		"internal/queue", "internal/listen"}, []string{"leaf"}, false},
 	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token", "internal/identity", "internal/apikey",
-		"internal/entitlement", "internal/usage", "internal/quota"},
+		"internal/entitlement", "internal/usage", "internal/quota", "internal/billing"},
 		[]string{"leaf", "noun"}, false},
-	{"flow", []string{"internal/signin"}, []string{"leaf", "noun", "partner"}, false},
+	{"flow", []string{"internal/signin", "internal/purchase", "internal/stripesync"}, []string{"leaf", "noun", "partner"}, false},
 	{"files", []string{"hasura"}, nil, false},
 	{"upkeep", []string{"internal/migrate", "internal/metadata"}, []string{"leaf", "files"}, false},
-	{"partner", []string{"internal/hasuraapi", "internal/mailer", "internal/provider"}, []string{"leaf", "upkeep"}, true},
+	{"partner", []string{"internal/hasuraapi", "internal/mailer", "internal/provider", "internal/stripeapi"}, []string{"leaf", "noun", "upkeep"}, true},
 	{"wall", []string{"internal/isolation"}, []string{"leaf", "files", "upkeep"}, false},
 	{"examiner", []string{"internal/doctor", "internal/isolation/"}, []string{"leaf", "files", "partner", "upkeep", "wall"}, true},
 	{"settings", []string{"internal/config"}, []string{"leaf", "noun", "partner"}, false},
@@ -42,15 +42,20 @@ var house = []room{
 	{"stand-in", []string{"internal/local/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "settings", "door", "wiring", "stand-in"}, true},
 	{"test support", []string{"internal/pgtest"}, []string{"leaf", "noun", "upkeep", "stand-in"}, false},
 	{"command", []string{"cmd/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "wall", "examiner", "settings", "wiring", "stand-in"}, true},
-	{"tests", []string{"internal/contract", "internal/acceptance", "internal/quota/storm", "deploy", "bench"}, nil, false},
+	{"tests", []string{"internal/contract", "internal/acceptance", "internal/quota/storm", "internal/stripesync/histories", "deploy", "bench"}, nil, false},
 }
 
-// nounsOf is which noun may use which other.
+// nounsOf is which noun, or partner, may use which noun.
 var nounsOf = map[string][]string{
-	"internal/token":  {"internal/member"},
-	"internal/apikey": {"internal/member", "internal/token"},
-	"internal/quota":  {"internal/entitlement", "internal/usage"},
+	"internal/billing":   {"internal/tenant", "internal/usage"},
+	"internal/stripeapi": {"internal/billing"},
+	"internal/token":     {"internal/member"},
+	"internal/apikey":    {"internal/member", "internal/token"},
+	"internal/quota":     {"internal/entitlement", "internal/usage"},
 }
+
+// stripeUsers are the packages that see Stripe's own library.
+var stripeUsers = []string{"internal/stripeapi", "handlers/stripehook"}
 
 // standInUsers are the commands that start stand-ins.
 var standInUsers = []string{"cmd/server"}
@@ -75,6 +80,9 @@ func misplaced(from, to string) string {
 	if to == "net/http" && !source.http {
 		return fmt.Sprintf("%s imports net/http; a %s does not", from, source.kind)
 	}
+	if strings.HasPrefix(to, "github.com/stripe/stripe-go/") && !slices.Contains(stripeUsers, from) {
+		return fmt.Sprintf("%s imports Stripe's library, which is for %s alone", from, strings.Join(stripeUsers, " and "))
+	}
 	to, own := strings.CutPrefix(to, modulePath)
 	if !own {
 		return ""
@@ -85,8 +93,8 @@ func misplaced(from, to string) string {
 		return to + " is in no room of the house: add it to the table"
 	case !slices.Contains(source.imports, target.kind):
 		return fmt.Sprintf("%s imports %s; a %s does not import a %s", from, to, source.kind, target.kind)
-	case source.kind == "noun" && target.kind == "noun" && !slices.Contains(nounsOf[from], to):
-		return fmt.Sprintf("%s imports %s; among nouns that way is not open", from, to)
+	case (source.kind == "noun" || source.kind == "partner") && target.kind == "noun" && !slices.Contains(nounsOf[from], to):
+		return fmt.Sprintf("%s imports %s; to that noun no way is open from there", from, to)
 	case source.kind == "command" && target.kind == "stand-in" && !slices.Contains(standInUsers, from):
 		return fmt.Sprintf("%s imports %s, a stand-in", from, to)
 	}

@@ -47,6 +47,11 @@ const (
 	WrongTenant          Code = "wrong-tenant"
 	TooManyRequests      Code = "too-many-requests"
 	IdempotencyKeyReused Code = "idempotency-key-reused"
+	AlreadySubscribed    Code = "already-subscribed"
+	NoSubscription       Code = "no-subscription"
+	PaymentFailed        Code = "payment-failed"
+	OperationInProgress  Code = "operation-in-progress"
+	BillingDisabled      Code = "billing-disabled"
 	Unavailable          Code = "unavailable"
 	Internal             Code = "internal"
 )
@@ -62,7 +67,7 @@ var Codes = []struct {
 	{UnsupportedMedia, "The request body is not sent as application/json."},
 	{PayloadTooLarge, "The request body is larger than the limit."},
 	{UnknownAction, "No action has this name."},
-	{BadWebhookSecret, "The header X-Webhook-Secret is missing or wrong."},
+	{BadWebhookSecret, "The header X-Webhook-Secret, or Stripe's signature, is missing or wrong."},
 	{InvalidSession, "The session variables are malformed, or name no role or user."},
 	{Forbidden, "The role may not do this."},
 	{TenantRequired, "The session names no tenant, or the operator named none."},
@@ -89,7 +94,12 @@ var Codes = []struct {
 	{WrongTenant, "The token is for another tenant than the host's."},
 	{TooManyRequests, "Too many of these from or to one address, from one network or tenant; `retryAfter` says in how many seconds to try again."},
 	{IdempotencyKeyReused, "The idempotency key was used with another input."},
-	{Unavailable, "The database is out of reach, or the request took too long; try again."},
+	{AlreadySubscribed, "The tenant has a subscription already; change its plan, or cancel it."},
+	{NoSubscription, "The tenant has no subscription; subscribe first."},
+	{PaymentFailed, "The payment was refused; `declineCode` says why, where the bank said so. Another payment method may do."},
+	{OperationInProgress, "Another change of the tenant's billing is not finished; `kind` and `operationId` say which. It goes on by itself."},
+	{BillingDisabled, "This installation does not charge: BILLING_ENABLED is false."},
+	{Unavailable, "The database or Stripe is out of reach, or the request took too long; try again."},
 	{Internal, "A bug on this side; the server's log tells it."},
 }
 

@@ -18,6 +18,7 @@ type (
 	apiKey      struct{}
 	reservation struct{}
 	lease       struct{}
+	operation   struct{}
 )
 
 type (
@@ -37,6 +38,8 @@ type (
 	Reservation = Of[reservation]
 	// Lease names a part of a quota that a server decides over, inside its tenant.
 	Lease = Of[lease]
+	// Operation names a change made at Stripe, inside its tenant.
+	Operation = Of[operation]
 )
 
 // Of is a UUID of one kind of thing. The zero value means "none" and is NULL in SQL

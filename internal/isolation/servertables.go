@@ -12,7 +12,8 @@ import (
 
 // serverTables are the server's own: no row in them is of a tenant, and what they hold (keys,
 // what is to be mailed to whom, who asked how often) is for no session.
-var serverTables = []string{"auth.rate_limits", "auth.signing_keys", "billing.meter_sources", "nself.inbox"}
+var serverTables = []string{"auth.rate_limits", "auth.signing_keys", "billing.meter_sources", "billing.prices",
+	"billing.stripe_events", "billing.stripe_objects", "nself.inbox"}
 
 // queueTables is how the names of the queue's tables begin, which are the server's too.
 const queueTables = "nself.river_"

@@ -34,6 +34,7 @@ type Config struct {
 	Deliver func(ctx context.Context, m queue.Mail) (bool, error)
 
 	Routines []Routine             // each is done once in its time, by one of the servers
+	Tasks    []Task                // what queue.Tasks puts off; none: tasks wait for a server that does them
 	Metrics  prometheus.Registerer // nil measures nothing that is seen
 	Log      *slog.Logger
 }
@@ -42,16 +43,21 @@ type Config struct {
 type tempo struct {
 	poll   time.Duration   // between two looks for work
 	pauses []time.Duration // after the first failure, the second …; the last one repeats
+	soon   time.Duration   // between two looks for tasks
+	tasks  []time.Duration // as pauses, of a task
 	rescue time.Duration   // after which a job at work is one whose server died
 	drain  time.Duration   // how long work under way may take to end
 }
 
-// everyday gives a mail about six hours of tries; five minutes are what mail servers that
-// do not know a sender yet (greylisting) ask for.
+// everyday gives a mail about six hours of tries, and a task about a day; five minutes are
+// what mail servers that do not know a sender yet (greylisting) ask for.
 var everyday = tempo{
 	poll: 500 * time.Millisecond,
 	pauses: []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 6 * time.Minute, 20 * time.Minute,
 		time.Hour, 4 * time.Hour},
+	soon: 100 * time.Millisecond,
+	tasks: []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute,
+		time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour},
 	rescue: 5 * time.Minute,
 	drain:  15 * time.Second,
 }
@@ -59,6 +65,8 @@ var everyday = tempo{
 const (
 	jobTime     = time.Minute // of a job whose worker does not say otherwise
 	mailWorkers = 4
+	taskWorkers = 8
+	taskPause   = 10 * time.Millisecond // between two fetches while there is work; River's own would hold 8 workers to 80 tasks a second
 )
 
 // Runner works until it is stopped.
@@ -86,9 +94,13 @@ func settings(config Config, tempo tempo) *river.Config {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &mailWorker{config: config})
 	river.AddWorker(workers, newRoutineWorker(config))
+	river.AddWorker(workers, newTaskWorker(config, policy(tempo.tasks)))
 	queues := map[string]river.QueueConfig{upkeepQueue: {MaxWorkers: 1}, promptQueue: {MaxWorkers: 1}}
 	if config.Mailer != nil {
 		queues[queue.MailQueue] = river.QueueConfig{MaxWorkers: mailWorkers}
+	}
+	if len(config.Tasks) > 0 {
+		queues[queue.TaskQueue] = river.QueueConfig{MaxWorkers: taskWorkers, FetchPollInterval: tempo.soon, FetchCooldown: taskPause}
 	}
 	return &river.Config{
 		Schema:  queue.Schema,

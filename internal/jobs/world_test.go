@@ -22,7 +22,8 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // brisk is everyday life for those who cannot wait.
-var brisk = tempo{poll: 20 * time.Millisecond, pauses: []time.Duration{10 * time.Millisecond}, rescue: 2 * jobTime, drain: 5 * time.Second}
+var brisk = tempo{poll: 20 * time.Millisecond, pauses: []time.Duration{10 * time.Millisecond},
+	soon: 20 * time.Millisecond, tasks: []time.Duration{10 * time.Millisecond}, rescue: 2 * jobTime, drain: 5 * time.Second}
 
 // world is a database, a mailbox and what puts mails into the queue.
 type world struct {

@@ -24,6 +24,13 @@ var needed = map[queue.MailKind][]string{
 	queue.Invitation:        {queue.Link, queue.TenantName, queue.Role, queue.Expires},
 	queue.OwnershipTransfer: {queue.TenantName, queue.From},
 	queue.QuotaWarning:      {queue.TenantName, queue.Meter, queue.Used, queue.Limit, queue.Percent, queue.Enforcement},
+	queue.PaymentFailed:     {queue.TenantName, queue.Plan, queue.Amount, queue.Currency, queue.Deadline},
+	queue.PaymentAction:     {queue.TenantName, queue.Amount, queue.Currency, queue.Link},
+	queue.Invoice:           {queue.TenantName, queue.Number, queue.Amount, queue.Currency, queue.PaidAt},
+	queue.TrialEnding:       {queue.TenantName, queue.Plan, queue.Amount, queue.Currency, queue.Deadline},
+	queue.BillingSuspended:  {queue.TenantName, queue.Cause},
+	queue.BillingRecovered:  {queue.TenantName},
+	queue.SubscriptionEnded: {queue.TenantName, queue.Plan},
 }
 
 // letter is what the templates see. Names are one line each, however they were typed.
@@ -33,6 +40,7 @@ type letter struct {
 	Inviter, InviterEmail        string
 	Until, Expires               string // a time as people read it
 	Quota                        quota
+	Bill                         bill
 }
 
 // Compose writes the mail of a kind; sender is the name it goes out under. A value that
@@ -94,6 +102,10 @@ func read(m queue.Mail, sender string) (letter, error) {
 	if err != nil {
 		return letter{}, err
 	}
+	billed, err := readBill(m)
+	if err != nil {
+		return letter{}, err
+	}
 	name := func(field string) string { return line(m.Values[field], nameRunes) }
 	inviter := name(queue.InviterName)
 	if inviter == "" {
@@ -101,7 +113,7 @@ func read(m queue.Mail, sender string) (letter, error) {
 	}
 	return letter{
 		Sender: sender, To: m.To, Link: link, TenantName: name(queue.TenantName), Role: name(queue.Role), From: name(queue.From),
-		Inviter: inviter, InviterEmail: name(queue.InviterEmail), Until: readable(m.Until), Expires: expires, Quota: warned,
+		Inviter: inviter, InviterEmail: name(queue.InviterEmail), Until: readable(m.Until), Expires: expires, Quota: warned, Bill: billed,
 	}, nil
 }
 

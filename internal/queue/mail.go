@@ -32,6 +32,20 @@ const (
 	Invitation        MailKind = "invitation"         // Link, TenantName, Role, Expires; InviterName, InviterEmail optional
 	OwnershipTransfer MailKind = "ownership-transfer" // TenantName, From; Link, Expires optional
 	QuotaWarning      MailKind = "quota-warning"      // TenantName, Meter, Used, Limit, Percent, Enforcement; Unit, Resets optional
+
+	PaymentFailed     MailKind = "payment-failed"     // TenantName, Plan, Amount, Currency, Deadline; Link (where to pay), Reminder optional
+	PaymentAction     MailKind = "payment-action"     // TenantName, Amount, Currency, Link; Plan optional
+	Invoice           MailKind = "invoice"            // the receipt: TenantName, Number, Amount, Currency, PaidAt; Link optional
+	TrialEnding       MailKind = "trial-ending"       // TenantName, Plan, Amount, Currency, Deadline
+	BillingSuspended  MailKind = "billing-suspended"  // TenantName, Cause; Link (where to pay, of CausePayment) optional
+	BillingRecovered  MailKind = "billing-recovered"  // TenantName; Plan optional
+	SubscriptionEnded MailKind = "subscription-ended" // TenantName, Plan; Deadline optional
+)
+
+// What the value Cause of a mail of kind BillingSuspended may be.
+const (
+	CausePayment = "payment" // what was due is not paid
+	CauseEnded   = "ended"   // the subscription ended
 )
 
 // priority is River's, 1 to 4: somebody waits for a sign-in mail, and a hundred
@@ -59,6 +73,14 @@ const (
 	Percent      = "PERCENT"       // the threshold that was reached: 80 or 100
 	Enforcement  = "ENFORCEMENT"   // hard or soft
 	Resets       = "RESETS"        // RFC 3339: the end of the period; none for a level
+	Plan         = "PLAN"          // the plan's name, such as Pro
+	Amount       = "AMOUNT"        // a whole number of Currency's minor units, in digits; none is negative
+	Currency     = "CURRENCY"      // its three letters, such as usd
+	Deadline     = "DEADLINE"      // RFC 3339: of PaymentFailed and SubscriptionEnded when service is suspended, of TrialEnding the trial's end
+	Reminder     = "REMINDER"      // which reminder it is, from 1; left out or 0 when the payment has just failed
+	Number       = "NUMBER"        // the invoice's, as people see it
+	PaidAt       = "PAID_AT"       // RFC 3339
+	Cause        = "CAUSE"         // CausePayment or CauseEnded
 )
 
 // Mail is one mail to one address.

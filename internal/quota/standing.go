@@ -88,41 +88,64 @@ ORDER BY NOT m.built_in, array_position(ARRAY['api_requests', 'storage', 'comput
 
 // plan is what a tenant pays before any overage.
 type plan struct {
-	Slug     string `db:"slug"`
-	Code     string `db:"code"`
-	Price    int64  `db:"price_minor"`
-	Currency string `db:"currency"`
+	Slug     string          `db:"slug"`
+	Code     string          `db:"code"`
+	Price    decimal.Decimal `db:"price"` // of all seats and add-ons
+	Currency string          `db:"currency"`
 }
 
+// An add-on is paid in the currency of the plan: another is not sold with it.
 const planSQL = `
-SELECT t.slug, p.code, p.price_minor, p.currency FROM tenants.tenants t JOIN billing.plans p ON p.code = t.plan WHERE t.id = @tenant_id`
+SELECT t.slug, p.code, p.currency, p.price_minor::numeric * CASE WHEN p.per_seat THEN greatest(1, (
+		SELECT count(*) FROM tenants.tenant_members m JOIN auth.users u ON u.id = m.user_id AND u.kind = 'person' WHERE m.tenant_id = t.id))
+	ELSE 1 END + coalesce((
+		SELECT sum(a.price_minor::numeric * h.quantity) FROM billing.tenant_addons h
+		JOIN billing.addons a ON a.code = h.addon AND a.currency = p.currency WHERE h.tenant_id = t.id), 0) AS price
+FROM tenants.tenants t JOIN billing.plans p ON p.code = t.plan WHERE t.id = @tenant_id`
+
+func planOf(ctx context.Context, db pg.DB, tenant id.Tenant) (plan, error) {
+	found, err := pg.One[plan](ctx, db, planSQL, pgx.NamedArgs{"tenant_id": tenant})
+	if pg.NoRow(err) {
+		return found, fault.New(fault.NotFound, "there is no tenant %s", tenant)
+	}
+	if err != nil {
+		return found, fmt.Errorf("read the plan of tenant %s: %w", tenant, pg.Explain(err))
+	}
+	return found, nil
+}
 
 // Read reports the period that a moment is in; zero: now. Limits, plan and price are
 // those of now. Not-found: there is no such tenant, or no such period of it.
 func Read(ctx context.Context, db pg.DB, tenant id.Tenant, at time.Time) (Report, error) {
-	paid, err := pg.One[plan](ctx, db, planSQL, pgx.NamedArgs{"tenant_id": tenant})
-	if pg.NoRow(err) {
-		return Report{}, fault.New(fault.NotFound, "there is no tenant %s", tenant)
-	}
+	paid, err := planOf(ctx, db, tenant)
 	if err != nil {
-		return Report{}, fmt.Errorf("read the plan of tenant %s: %w", tenant, pg.Explain(err))
+		return Report{}, err
 	}
 	period, err := usage.PeriodOf(ctx, db, tenant, at)
 	if err != nil {
 		return Report{}, err
 	}
-	rows, err := pg.All[row](ctx, db, standingsSQL, pgx.NamedArgs{"tenant_id": tenant, "plan": paid.Code, "starts_at": period.StartsAt})
+	rows, err := rowsOf(ctx, db, tenant, paid.Code, period.StartsAt)
 	if err != nil {
-		return Report{}, fmt.Errorf("read the totals of tenant %s: %w", tenant, pg.Explain(err))
+		return Report{}, err
 	}
 	report := Report{Tenant: paid.Slug, Plan: paid.Code, Period: period, Currency: paid.Currency}
-	charge := decimal.NewFromInt(paid.Price)
+	charge := paid.Price
 	for _, r := range rows {
 		report.Meters = append(report.Meters, r.standing())
-		charge = charge.Add(r.overage())
+		_, amount := r.overage()
+		charge = charge.Add(amount)
 	}
 	report.ChargeMinor = decimal.Min(charge, mostMinor).IntPart()
 	return report, nil
+}
+
+func rowsOf(ctx context.Context, db pg.DB, tenant id.Tenant, plan string, startsAt time.Time) ([]row, error) {
+	rows, err := pg.All[row](ctx, db, standingsSQL, pgx.NamedArgs{"tenant_id": tenant, "plan": plan, "starts_at": startsAt})
+	if err != nil {
+		return nil, fmt.Errorf("read the totals of tenant %s: %w", tenant, pg.Explain(err))
+	}
+	return rows, nil
 }
 
 func (r row) standing() Standing {
@@ -153,24 +176,3 @@ func percent(used decimal.Decimal, limit int64) decimal.Decimal {
 }
 
 var mostMinor = decimal.NewFromInt(math.MaxInt64)
-
-// overage is what is due beyond a soft limit, in minor units: each unit begun past it
-// costs. A level is billed by its average over the period so far.
-func (r row) overage() decimal.Decimal {
-	if r.OverageMinor == nil || r.Limit == entitlement.Unlimited || r.Enforcement != entitlement.Soft {
-		return decimal.Zero
-	}
-	billable := r.Used
-	if r.Aggregation == string(usage.Level) {
-		billable = r.Average
-	}
-	past := billable.Sub(decimal.NewFromInt(r.Limit))
-	if !past.IsPositive() {
-		return decimal.Zero
-	}
-	begun, rest := past.QuoRem(decimal.NewFromInt(r.OverageUnit), 0)
-	if rest.IsPositive() {
-		begun = begun.Add(one)
-	}
-	return begun.Mul(decimal.NewFromInt(*r.OverageMinor))
-}

@@ -15,7 +15,7 @@ func TestNothingLeaksThroughTheProductsOwnWalls(t *testing.T) {
 		least int // attempts
 	}{{"owner", 1000}, {"admin", 1000}, {"member", 600}, {"guest", 500}, {"user", 100}}
 	o := Options{Endpoint: s.url, Against: s.token(t, s.theirs, "owner"), Actions: true, Shared: []string{
-		"plans", "planLimits", "meters", "crm_stages",
+		"plans", "planLimits", "meters", "addons", "addonLimits", "crm_stages",
 		"invitations", "tenantSchemas", "apiKeys", "ownershipTransfers", // nobody has one, nor can plant one
 	}}
 	for _, role := range roles {

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func newStand(t *testing.T, tree fs.FS, sql, actions string) *stand {
 	t.Helper()
 	s := &stand{db: pgtest.Database(t)}
 	s.admin = s.db.Superuser(t)
-	for _, statements := range []string{crmSQL(t), sql} {
+	for _, statements := range []string{crmSQL(t), addonSQL, sql} {
 		if _, err := s.admin.Exec(t.Context(), statements); err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func newStand(t *testing.T, tree fs.FS, sql, actions string) *stand {
 	server := s.db.Pool(t, "nself_server")
 	s.mine, s.theirs = pgtest.NewTeam(t, server), pgtest.NewTeam(t, server)
 	for _, team := range []pgtest.Team{s.mine, s.theirs} {
-		for _, statement := range usageSQL {
+		for _, statement := range slices.Concat(usageSQL, billingSQL) {
 			if _, err := server.Exec(t.Context(), statement, team.ID); err != nil {
 				t.Fatal(err)
 			}
@@ -222,3 +223,29 @@ func (s *stand) sign(t *testing.T, session map[string]any, roles ...string) stri
 	}
 	return text
 }
+
+// billingSQL gives a tenant a row in each table of billing that Hasura shows. Ids are
+// Stripe's in life; here the tenant's own make them unique.
+var billingSQL = []string{
+	`INSERT INTO billing.customers (tenant_id, stripe_id, livemode, email, default_payment_method, created_at)
+	 SELECT t, 'cus_' || t, false, 'pay@example.com', 'pm_' || t, now() FROM (SELECT $1::uuid AS t) n`,
+	`INSERT INTO billing.payment_methods (tenant_id, stripe_id, kind, brand, last4, exp_month, exp_year, created_at)
+	 SELECT t, 'pm_' || t, 'card', 'visa', '4242', 1, 2040, now() FROM (SELECT $1::uuid AS t) n`,
+	`INSERT INTO billing.subscriptions (tenant_id, stripe_id, status, plan, currency, current_period_start, current_period_end, anchor_at, main, livemode, created_at)
+	 SELECT t, 'sub_' || t, 'active', 'pro', 'usd', now(), now() + interval '1 month', now(), true, false, now() FROM (SELECT $1::uuid AS t) n`,
+	`INSERT INTO billing.subscription_items (tenant_id, subscription_id, stripe_id, price_id, quantity)
+	 SELECT t, 'sub_' || t, 'si_' || t, 'price_pro', 1 FROM (SELECT $1::uuid AS t) n`,
+	`INSERT INTO billing.invoices (tenant_id, stripe_id, subscription_id, number, status, currency, subtotal_minor, total_minor, due_minor, paid_minor, remaining_minor,
+	   period_start, period_end, hosted_url, livemode, created_at)
+	 SELECT t, 'in_' || t, 'sub_' || t, '0001', 'paid', 'usd', 9900, 9900, 9900, 9900, 0, now(), now(), 'https://invoice.example.com/' || t, false, now() FROM (SELECT $1::uuid AS t) n`,
+	`INSERT INTO billing.payments (tenant_id, stripe_id, invoice_id, status, amount_minor, currency, brand, last4, livemode, created_at)
+	 SELECT t, 'ch_' || t, 'in_' || t, 'succeeded', 9900, 'usd', 'visa', '4242', false, now() FROM (SELECT $1::uuid AS t) n`,
+	`INSERT INTO billing.tenant_addons (tenant_id, addon, quantity) VALUES ($1, 'extra', 2)`,
+	`INSERT INTO billing.accounts (tenant_id, state, since) VALUES ($1, 'active', now())`,
+	`INSERT INTO billing.operations (tenant_id, kind, state, actor, ended_at) VALUES ($1, 'subscribe', 'done', '{}', now())`,
+	`INSERT INTO billing.overages (tenant_id, meter, period_start, billable, "limit", units, amount_minor, currency)
+	 SELECT tenant_id, meter, period_start, 90, 80, 10, 100, 'usd' FROM billing.usage_totals WHERE tenant_id = $1 AND meter = 'compute_hours'`,
+}
+
+// addonSQL makes an add-on, which billingSQL's tenants have.
+const addonSQL = `INSERT INTO billing.addons (code, name, price_minor) VALUES ('extra', 'Extra', 500); INSERT INTO billing.addon_limits (addon, meter, amount) VALUES ('extra', 'storage', 1000)`

@@ -79,6 +79,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, mails.Stop()) }()
 	w := &world{options: o, dir: dir, cluster: cluster, mails: mails, secrets: secrets, url: "http://" + listener.Addr().String()}
+	if err := w.startStripe(); err != nil {
+		return err
+	}
 	return w.serve(ctx, listener)
 }
 
@@ -103,6 +106,7 @@ type world struct {
 	mails   *mailbox.Mailbox
 	secrets secrets
 	url     string
+	stripe  *cashier                      // nil where billing is off, or with a key of the real one
 	engine  atomic.Pointer[engine.Engine] // nil until it serves
 }
 
@@ -121,11 +125,15 @@ func (w *world) serve(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	server.Router.Mount(mailboxPath, page)
+	if w.stripe != nil {
+		server.Router.Mount(stripePath, w.stripe.handler())
+	}
 
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(serving, listener) }()
+	billing := w.bill(serving, server.Log)
 
 	err = w.open(ctx, server)
 	if err == nil {
@@ -141,16 +149,24 @@ func (w *world) serve(ctx context.Context, listener net.Listener) error {
 	if running := w.engine.Load(); running != nil {
 		err = errors.Join(err, running.Close())
 	}
-	return errors.Join(err, <-done)
+	err = errors.Join(err, <-done)
+	billing.Wait()
+	return err
 }
 
-// open seeds the demo, starts the engine (which fetches the key set from the server
-// that runs by now) and announces that all of it serves.
+// open seeds the demo, makes what is sold known to Stripe's stand-in, starts the engine
+// (which fetches the key set from the server that runs by now) and announces that all of
+// it serves.
 func (w *world) open(ctx context.Context, server *app.App) error {
 	w.options.Progress("seeding the demo tenants")
 	people, err := seed(ctx, server)
 	if err != nil {
 		return fmt.Errorf("seed the demo tenants: %w", err)
+	}
+	if w.stripe != nil {
+		if err := server.SetUpBilling(ctx, w.url+"/webhooks/stripe"); err != nil {
+			return fmt.Errorf("set up the stand-in for Stripe: %w", err)
+		}
 	}
 	running, err := w.startEngine(ctx, server)
 	if err != nil {
@@ -223,8 +239,16 @@ func (w *world) getenv(name string) string {
 	case "PORT", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_LISTEN_URL", "SMTP_USERNAME", "SMTP_PASSWORD":
 		return "" // decided here
 	}
-	if w.options.Settings != nil {
-		return w.options.Settings(name)
+	if value, decided := w.billingSetting(name); decided {
+		return value
 	}
-	return ""
+	return w.setting(name)
+}
+
+// setting is the operator's own.
+func (w *world) setting(name string) string {
+	if w.options.Settings == nil {
+		return ""
+	}
+	return w.options.Settings(name)
 }

@@ -32,6 +32,10 @@ func (w *world) environment(people []person) *Environment {
 	e.set("DATABASE_URL", w.cluster.URL("nself_owner", database))
 	e.set("APP_DATABASE_URL", w.cluster.URL("nself_app", database))
 	e.set("HASURA_DATABASE_URL", w.cluster.URL("nself_hasura", database))
+	if w.stripe != nil {
+		e.set("STRIPE_SECRET_KEY", w.secrets.Stripe)
+		e.set("STRIPE_API_URL", w.url+stripePath)
+	}
 	for _, p := range people {
 		prefix := strings.ToUpper(p.Tenant) + "_"
 		if e.values[prefix+"TENANT_ID"] == "" {

@@ -16,6 +16,7 @@ type secrets struct {
 	Admin      string `json:"admin_secret"`
 	Webhook    string `json:"webhook_secret"`
 	Encryption string `json:"encryption_key"` // base64, 32 bytes
+	Stripe     string `json:"stripe_key"`     // the stand-in's
 }
 
 func loadSecrets(path string) (secrets, error) {
@@ -24,15 +25,19 @@ func loadSecrets(path string) (secrets, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s = secrets{Admin: random(24), Webhook: random(24), Encryption: base64.StdEncoding.EncodeToString(randomBytes(32))}
-		text, _ = json.MarshalIndent(s, "", "  ") // strings always marshal
-		return s, writePrivate(path, text)
 	case err != nil:
 		return s, err
+	default:
+		if err := json.Unmarshal(text, &s); err != nil {
+			return s, fmt.Errorf("%s is damaged (%w): delete the data directory to start anew", path, err)
+		}
 	}
-	if err := json.Unmarshal(text, &s); err != nil {
-		return s, fmt.Errorf("%s is damaged (%w): delete the data directory to start anew", path, err)
+	if s.Stripe != "" {
+		return s, nil
 	}
-	return s, nil
+	s.Stripe = "sk_test_" + random(24)        // a directory of an earlier version has none
+	text, _ = json.MarshalIndent(s, "", "  ") // strings always marshal
+	return s, writePrivate(path, text)
 }
 
 func randomBytes(n int) []byte {

@@ -15,6 +15,9 @@ var welcome = template.Must(template.New("welcome").Parse(`
   Server     {{.Get "SERVER_URL"}}   (/readyz, /metrics, /.well-known/jwks.json)
   Sign in    {{.Get "SERVER_URL"}}/auth/sign-in   (any address; the mail waits in the mailbox)
   Mailbox    {{.Get "MAILBOX_URL"}}
+{{- with .Get "STRIPE_API_URL"}}
+  Stripe     {{.}}/v1   (the API of a local stand-in: no account, no money)
+{{- end}}
   Postgres   psql $APP_DATABASE_URL   (as nself_app, under row-level security)
   Tenants    acme (pro) and techco (free), each with an owner, an admin, a member and a guest
   Settings   {{.File}}   (endpoints, secrets, a token per user)
@@ -42,7 +45,15 @@ Paste these into another terminal. First the settings:
   curl -s $GRAPHQL_ENDPOINT -H "Authorization: Bearer $ACME_OWNER_TOKEN" -H 'Content-Type: application/json' \
     -d '{"query":"mutation { createTenant(name: \"Evil\", slug: \"admin\") { id } }"}'
 
-As the operator: export HASURA_GRAPHQL_ENDPOINT HASURA_GRAPHQL_ADMIN_SECRET; go run ./cmd/nself tenant list
+{{if .Get "STRIPE_API_URL"}}4. Subscribe acme with a test card, and read what the webhooks brought in:
+
+  curl -s $GRAPHQL_ENDPOINT -H "Authorization: Bearer $ACME_OWNER_TOKEN" -H 'Content-Type: application/json' \
+    -d '{"query":"mutation { subscribe(plan: \"pro\", paymentMethod: \"pm_card_visa\") { status plan currentPeriodEnd } }"}'
+
+  curl -s $GRAPHQL_ENDPOINT -H "Authorization: Bearer $ACME_OWNER_TOKEN" -H 'Content-Type: application/json' \
+    -d '{"query":"{ invoices { number status total_minor currency hosted_url } }"}'
+
+{{end}}As the operator: export HASURA_GRAPHQL_ENDPOINT HASURA_GRAPHQL_ADMIN_SECRET; go run ./cmd/nself tenant list
 Ctrl-C stops everything; the data stays.
 `))
 
