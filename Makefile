@@ -2,14 +2,14 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build dev test race lint bench cover docs ci
+.PHONY: help build dev test histories race lint bench cover docs ci
 
 ARGS ?=
 LINT_VERSION := v2.15.0
 LINT := bin/golangci-lint-$(LINT_VERSION)
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 build: ## Build bin/server and bin/nself
 	@mkdir -p bin
@@ -20,6 +20,9 @@ dev: build ## Run everything on this machine; options: make dev ARGS="--port 900
 
 test: ## Run every test, with a private Postgres
 	@go test -json ./... | awk -f .ci/tests.awk
+
+histories: ## Play 10,000 random histories of payments, each in order and in disorder
+	@go test ./internal/stripesync/histories -run EveryHistory -histories 10000 -timeout 50m -v | grep -v '^=== '
 
 race: ## Run every test under the race detector
 	@go test -race -json ./... | awk -f .ci/tests.awk

@@ -22,7 +22,7 @@ once, with nself billing setup. Amounts are in the currency of the plan.`,
 
 // purchaseReply are the fields of a change's outcome. What a browser needs to confirm a
 // payment is not asked for: it is good for paying.
-const purchaseReply = `{ operation_id: operationId state subscription_id: subscriptionId status plan current_period_end: currentPeriodEnd
+const purchaseReply = `{ operation_id: operationId state subscription_id: subscriptionId status plan next_plan: nextPlan current_period_end: currentPeriodEnd
 	trial_end: trialEnd cancel_at_period_end: cancelAtPeriodEnd hosted_invoice_url: hostedInvoiceUrl }`
 
 // purchased is what became of a change of what a tenant buys. What there is none of is nil.
@@ -31,7 +31,8 @@ type purchased struct {
 	State             string     `json:"state"`
 	SubscriptionID    *string    `json:"subscription_id"`
 	Status            *string    `json:"status"`
-	Plan              *string    `json:"plan"`
+	Plan              string     `json:"plan"`
+	NextPlan          *string    `json:"next_plan"`
 	CurrentPeriodEnd  *time.Time `json:"current_period_end"`
 	TrialEnd          *time.Time `json:"trial_end"`
 	CancelAtPeriodEnd bool       `json:"cancel_at_period_end"`
@@ -53,7 +54,11 @@ const operationOpen = "open"
 func (b purchased) incomplete() bool { return value(b.Status) == statusIncomplete }
 
 func (b purchased) fields() []field {
-	fields := []field{{"Status", value(b.Status)}, {"Plan", value(b.Plan)}}
+	plan := b.Plan
+	if b.NextPlan != nil {
+		plan = fmt.Sprintf("%s until %s, then %s", b.Plan, when(b.CurrentPeriodEnd), *b.NextPlan)
+	}
+	fields := []field{{"Status", value(b.Status)}, {"Plan", plan}}
 	switch {
 	case b.TrialEnd != nil && value(b.Status) == statusTrialing:
 		fields = append(fields, field{"Trial ends", when(b.TrialEnd)})

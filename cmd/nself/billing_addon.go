@@ -84,8 +84,10 @@ func (a addon) adds(units map[string]string) string {
 func (p *program) setAddonCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "set <tenant> <add-on> <quantity>", Short: "Set how many of an add-on a tenant has",
-		Long: `Set how many of an add-on a tenant has beside its plan; 0 takes it away. What it costs, or
-is worth, until the period ends goes on the next invoice.`,
+		Long: `Set how many of an add-on a tenant has beside its plan; 0 takes it away. What
+more of it costs until the period ends is charged now, and where that is declined nothing is
+changed; what less of it is worth goes on the next invoice. In a trial, more of it ends the
+trial.`,
 		Example: `  nself billing addon set acme extra-storage 2
   nself billing addon set acme extra-storage 0`,
 		Args: takes(3, 3),

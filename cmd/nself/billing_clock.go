@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -60,10 +61,11 @@ there: now, or --at.`,
 }
 
 func (p *program) advanceClockCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "advance <tenant> <time>", Short: "Let time pass on a tenant's test clock",
 		Long: `Let time pass on a tenant's test clock, so long (720h) or until then, and wait for what
-comes due. A clock never goes back, and Stripe lets it go on by two periods at most.`,
+comes due. A clock never goes back, and Stripe lets it go on by two periods at most. It may
+take minutes.`,
 		Example: `  nself billing clock advance acme 720h
   nself billing clock advance acme 2027-02-01T12:00:00Z`,
 		Args: takes(2, 2),
@@ -72,14 +74,24 @@ comes due. A clock never goes back, and Stripe lets it go on by two periods at m
 			if err != nil {
 				return err
 			}
-			now, err := act[clock](cmd.Context(), p, advanceMutation, map[string]any{"tenant": args[0], "to": to.Format(time.RFC3339)})
+			now, err := actAtLength[clock](cmd.Context(), p, advanceMutation, map[string]any{"tenant": args[0], "to": to.Format(time.RFC3339)})
 			if err != nil {
 				return err
 			}
 			return p.print(now, func(w *strings.Builder) { p.done(w, "Clock advanced: %s is at %s", args[0], when(&now.At)) })
 		},
 	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if negative.MatchString(err.Error()) {
+			return usagef("a clock never goes back: the time is a length such as 720h, or a later time")
+		}
+		return flagFault(err)
+	})
+	return cmd
 }
+
+// negative is what is said of -5h, which is taken for flags.
+var negative = regexp.MustCompile(`^unknown shorthand flag: '\d' in -\d`)
 
 // laterOn is the time that was typed: a time or a day, or so long after the tenant's clock.
 func (p *program) laterOn(ctx context.Context, ref, typed string) (time.Time, error) {

@@ -5,24 +5,33 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 const (
 	replayBillingEventsMutation = `mutation ($ids: [String!], $since: timestamptz) {
-		reply: replayBillingEvents(ids: $ids, since: $since) { replayed applied parked dead } }`
+		reply: replayBillingEvents(ids: $ids, since: $since) { replayed applied parked dead waiting next } }`
 	billingEventIDsQuery = `query ($state: String, $since: timestamptz, $after: String, $limit: Int) {
 		reply: billingEvents(state: $state, since: $since, after: $after, limit: $limit) { id } }`
 )
 
-// replayedEvents is how many events were followed again, and how many objects of theirs are
-// as Stripe has them, parked or dead.
+// replayedEvents is how many events were followed again, and of how many of them the object
+// is as Stripe has it, parked, dead, or still to be followed. Next is where to go on.
 type replayedEvents struct {
 	Replayed int `json:"replayed"`
 	Applied  int `json:"applied"`
 	Parked   int `json:"parked"`
 	Dead     int `json:"dead"`
+	Waiting  int `json:"waiting"`
+
+	Next *time.Time `json:"next,omitempty"`
+}
+
+func (r *replayedEvents) add(done replayedEvents) {
+	r.Replayed, r.Applied, r.Parked = r.Replayed+done.Replayed, r.Applied+done.Applied, r.Parked+done.Parked
+	r.Dead, r.Waiting = r.Dead+done.Dead, r.Waiting+done.Waiting
 }
 
 // unfollowed are the states of events that replay picks out.
@@ -77,17 +86,33 @@ func (p *program) followAgain(ctx context.Context, ids []string, variables map[s
 			return replayedEvents{}, err
 		}
 	} else if len(ids) == 0 {
-		return act[replayedEvents](ctx, p, replayBillingEventsMutation, variables)
+		return p.followSince(ctx, variables)
 	}
 	var total replayedEvents
 	for batch := range slices.Chunk(ids, idsAtOnce) {
-		done, err := act[replayedEvents](ctx, p, replayBillingEventsMutation, map[string]any{"ids": batch})
+		done, err := actAtLength[replayedEvents](ctx, p, replayBillingEventsMutation, map[string]any{"ids": batch})
 		if err != nil {
 			return total, err
 		}
-		total = replayedEvents{total.Replayed + done.Replayed, total.Applied + done.Applied, total.Parked + done.Parked, total.Dead + done.Dead}
+		total.add(done)
 	}
 	return total, nil
+}
+
+// followSince replays all since a time, as many at once as the server takes. Those of the
+// moment that it stops at are replayed again, which changes nothing.
+func (p *program) followSince(ctx context.Context, variables map[string]any) (total replayedEvents, err error) {
+	for {
+		done, err := actAtLength[replayedEvents](ctx, p, replayBillingEventsMutation, variables)
+		if err != nil {
+			return total, err
+		}
+		total.add(done)
+		if done.Next == nil {
+			return total, nil
+		}
+		variables["since"] = done.Next.Format(time.RFC3339Nano)
+	}
 }
 
 // eventIDs are the ids of all events of a state, in the order they came. All are listed
@@ -116,8 +141,13 @@ func (p *program) writeFollowed(w *strings.Builder, done replayedEvents) {
 		fmt.Fprintln(w, "no such event")
 		return
 	}
+	waiting := ""
+	if done.Waiting > 0 {
+		waiting = groupedInt(int64(done.Waiting)) + ", by itself"
+	}
 	fmt.Fprintln(w, p.mark(done.Parked+done.Dead == 0)+" Events followed again: "+groupedInt(int64(done.Replayed)))
 	describe(w, "  ", []field{
 		{"Objects applied", groupedInt(int64(done.Applied))}, {"Objects parked", groupedInt(int64(done.Parked))}, {"Objects dead", groupedInt(int64(done.Dead))},
+		{"Still to come", waiting},
 	})
 }

@@ -117,7 +117,11 @@ func ledger[T any](p *program, cmd *cobra.Command, query string, write func(*str
 func writeInvoices(w *strings.Builder, invoices []invoice) {
 	rows := make([][]string, len(invoices))
 	for n, i := range invoices {
-		rows[n] = []string{i.name(), i.Status, value(i.Reason), i.money(i.TotalMinor), i.money(i.PaidMinor), i.money(i.RemainingMinor), when(&i.CreatedAt), when(i.PaidAt)}
+		left := i.money(i.RemainingMinor)
+		if i.Status == "void" {
+			left = ""
+		}
+		rows[n] = []string{i.name(), i.Status, value(i.Reason), i.money(i.TotalMinor), i.money(i.PaidMinor), left, when(&i.CreatedAt), when(i.PaidAt)}
 	}
 	table(w, []string{"INVOICE", "STATUS", "REASON", "TOTAL", "PAID", "LEFT", "MADE", "PAID AT"}, rows)
 }

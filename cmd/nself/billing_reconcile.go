@@ -11,7 +11,7 @@ import (
 )
 
 const reconcileBillingMutation = `mutation ($tenant: String, $fix: Boolean) {
-	reply: reconcileBilling(tenant: $tenant, fix: $fix) { customers subscriptions invoices fixed drift { tenant_id: tenantId object_id: objectId what here there } }
+	reply: reconcileBilling(tenant: $tenant, fix: $fix) { customers subscriptions invoices charges fixed drift { tenant_id: tenantId object_id: objectId what here there } }
 }`
 
 // comparison is what a comparison with Stripe found: how much was compared, how many
@@ -20,6 +20,7 @@ type comparison struct {
 	Customers     int           `json:"customers"`
 	Subscriptions int           `json:"subscriptions"`
 	Invoices      int           `json:"invoices"`
+	Charges       int           `json:"charges"`
 	Fixed         int           `json:"fixed"`
 	Drift         []stripeDrift `json:"drift"`
 }
@@ -39,10 +40,10 @@ func (p *program) reconcileBillingCommand() *cobra.Command {
 	var fix bool
 	cmd := &cobra.Command{
 		Use: "reconcile [tenant]", Short: "Compare what is kept here with Stripe",
-		Long: `Compare the customers, subscriptions and invoices (of the last 90 days) that are kept here
-with Stripe's, of one tenant or of all, and tell each difference. --fix brings what differs
-into line with Stripe, and takes in what is missing here: after a database was restored,
-too. Where a difference is left, the exit code is 1.`,
+		Long: `Compare the customers, subscriptions, invoices and charges (of the last 90 days) that are
+kept here with Stripe's, of one tenant or of all, and tell each difference. --fix brings
+what differs into line with Stripe, and takes in what is missing here: after a database was
+restored, too. Where a difference is left, the exit code is 1. It may take minutes.`,
 		Example: `  nself billing reconcile
   nself billing reconcile acme --fix
   nself billing reconcile --json`,
@@ -71,7 +72,7 @@ too. Where a difference is left, the exit code is 1.`,
 
 // compare has the server compare, and adds the tenants' slugs.
 func (p *program) compare(ctx context.Context, variables map[string]any) (comparison, error) {
-	found, err := act[comparison](ctx, p, reconcileBillingMutation, variables)
+	found, err := actAtLength[comparison](ctx, p, reconcileBillingMutation, variables)
 	if err != nil || len(found.Drift) == 0 {
 		found.Drift = []stripeDrift{}
 		return found, err
@@ -94,7 +95,8 @@ func (p *program) compare(ctx context.Context, variables map[string]any) (compar
 }
 
 func (p *program) writeComparison(w *strings.Builder, found comparison) {
-	compared := fmt.Sprintf("%s, %s, %s", number(found.Customers, "customer"), number(found.Subscriptions, "subscription"), number(found.Invoices, "invoice"))
+	compared := fmt.Sprintf("%s, %s, %s, %s", number(found.Customers, "customer"), number(found.Subscriptions, "subscription"),
+		number(found.Invoices, "invoice"), number(found.Charges, "charge"))
 	if len(found.Drift) > 0 {
 		rows := make([][]string, len(found.Drift))
 		for i, d := range found.Drift {

@@ -23,9 +23,10 @@ func aPlanIsBoughtChangedAndCancelled(t *testing.T, i installation) {
 		{"billing|resume|techco", 0, "✓ Subscription goes on: techco\n" + changed},
 		{"billing|card|set|techco|pm_card_mastercard", 0, "✓ Card set: techco pays by pm_card_mastercard\n" + changed},
 		{"billing|clock|advance|techco|24h", 1, "techco has no test clock"},
-		{"billing|reconcile|techco", 0, "✓ Everything is as Stripe has it\n  Compared: 1 customer, 1 subscription, 2 invoices\n"},
+		{"billing|clock|advance|techco|-5h", 2, "a clock never goes back"},
+		{"billing|reconcile|techco", 0, "✓ Everything is as Stripe has it\n  Compared: 1 customer, 1 subscription, 2 invoices, 2 charges\n"},
 	})
-	for _, words := range []string{"Billing:          active since ", "Plan:             pro\n", "Next step:        renews on ", " for $99.00\n"} {
+	for _, words := range []string{"Billing:          active since ", "Plan:             pro\n", "Next step:        renews on ", " for at least $99.00\n"} {
 		if out := i.mustDo(t, "tenant", "show", "techco"); !strings.Contains(out, words) {
 			t.Errorf("no %q in\n%s", words, out)
 		}
@@ -36,7 +37,9 @@ func aPlanIsBoughtChangedAndCancelled(t *testing.T, i installation) {
 	if out := i.mustDo(t, "billing", "portal", "techco"); !strings.HasPrefix(out, "http") || strings.Count(out, "\n") != 1 {
 		t.Errorf("%q", out)
 	}
-	i.mustDo(t, "billing", "change", "techco", "starter")
+	if out := plain(i.mustDo(t, "billing", "change", "techco", "starter")); out != "✓ Plan changed: techco to starter\n  Status:      active\n  Plan:        pro until <time>, then starter\n  Period ends: <time>\n" {
+		t.Errorf("%s", out)
+	}
 	if out := i.mustDo(t, "billing", "show", "techco"); !strings.Contains(out, "Next step:    goes from pro to starter on ") || !strings.Contains(out, "Pays by:      mastercard ending ") {
 		t.Errorf("%s", out)
 	}
@@ -60,6 +63,33 @@ func onlyOwnersSeeWhatIsBought(t *testing.T, i installation) {
 	}
 	for _, args := range []string{"setup", "events list", "events replay --since 1h", "reconcile", "clock start techco"} {
 		env.mustRefuse(t, exitRefused, "the role of this token may not use ", append(strings.Fields("billing "+args), "--token", owner)...)
+	}
+}
+
+func anOwnerPaysForATenantOutOfService(t *testing.T, i installation) {
+	t.Helper()
+	env := environment{"HASURA_GRAPHQL_ENDPOINT": i.environment["HASURA_GRAPHQL_ENDPOINT"]}
+	i.mustDo(t, "tenant", "create", "Lapsed", "--slug", "lapsed", "--owner", "owner@acme.example")
+	inside, outside := strings.TrimSpace(i.mustDo(t, "token", "mint", "owner@acme.example", "--tenant", "lapsed")), strings.TrimSpace(i.mustDo(t, "token", "mint", "owner@acme.example"))
+	for _, args := range []string{"clock start lapsed", "subscribe lapsed pro --payment-method pm_card_visa", "card set lapsed pm_card_chargeCustomerFail", "clock advance lapsed 744h", "clock advance lapsed 240h"} {
+		i.mustDo(t, append([]string{"billing"}, strings.Fields(args)...)...)
+	}
+	env.mustRefuse(t, exitRefused, "", "billing", "card", "set", "lapsed", "pm_card_visa", "--token", inside)
+	const shown = "Tenant:        lapsed\nStatus:        suspended\nPlan:          pro\nBilling:       suspended since <time>\nSubscribed to: pro\nAt Stripe:     past_due\n" +
+		"Price:         $99.00 a month\nNext step:     back in service once paid: nself billing card set lapsed <pm_…>, or at nself billing portal lapsed\n"
+	if out := env.mustDo(t, "billing", "show", "lapsed", "--token", outside); plain(out) != shown {
+		t.Errorf("%s", out)
+	}
+	env.mustRefuse(t, exitRefused, "there is no tenant \"techco\" here that you own and", "billing", "show", "techco", "--token", outside)
+	if out := env.mustDo(t, "billing", "portal", "lapsed", "--token", outside); !strings.HasPrefix(out, "http") {
+		t.Errorf("%s", out)
+	}
+	if out := env.mustDo(t, "billing", "card", "set", "lapsed", "pm_card_visa", "--token", outside); !strings.Contains(out, "  Status:      active\n") {
+		t.Errorf("%s", out)
+	}
+	i.mustDo(t, "tenant", "limit", "set", "lapsed", "users", "77") // beside what the plan says
+	if out := i.mustDo(t, "tenant", "show", "lapsed"); !strings.Contains(out, "Status:           active\n") || !strings.Contains(out, "Max Users:        77\n") {
+		t.Errorf("%s", out)
 	}
 }
 

@@ -28,7 +28,8 @@ func (p *program) showBillingCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show <tenant>", Short: "Show what a tenant buys and how its account stands",
 		Long: `Show what a tenant buys and how its account stands: its subscription, what it pays by, its
-add-ons, what is owed, and what happens next.`,
+add-ons, what is owed, and what happens next. With the --token of a user without a tenant:
+of one that is the user's own and out of service for what it owes.`,
 		Example: `  nself billing show acme
   nself billing show acme --json`,
 		Args: takes(1, 1),
@@ -38,6 +39,9 @@ add-ons, what is owed, and what happens next.`,
 				return err
 			}
 			found, err := findTenant[tenant](cmd.Context(), client, lookup{document: planOfTenantQuery, ref: args[0]})
+			if closed(err) && !client.Operator() {
+				return p.showOutside(cmd.Context(), client, args[0])
+			}
 			if err != nil {
 				return err
 			}

@@ -195,7 +195,7 @@ func (s *simulation) do(ctx context.Context, what, document string, variables ma
 // advance lets time pass.
 func (s *simulation) advance(ctx context.Context, to time.Time) error {
 	to = to.UTC().Truncate(time.Second)
-	moved, err := act[clock](ctx, s.p, advanceMutation, map[string]any{"tenant": s.tenant.ID, "to": to.Format(time.RFC3339)})
+	moved, err := actAtLength[clock](ctx, s.p, advanceMutation, map[string]any{"tenant": s.tenant.ID, "to": to.Format(time.RFC3339)})
 	if err != nil {
 		return fmt.Errorf("advancing the clock of %s to %s: %w", s.tenant.Slug, when(&to), err)
 	}

@@ -130,14 +130,17 @@ func first[T any](rows []T) *T {
 
 // standing says where the account stands; "" where it never bought anything.
 func (b billed) standing() string {
-	account := first(b.Accounts)
-	if account == nil {
-		return ""
+	if account := first(b.Accounts); account != nil {
+		return account.standing()
 	}
-	if account.Since == nil {
-		return account.State
+	return ""
+}
+
+func (a account) standing() string {
+	if a.Since == nil {
+		return a.State
 	}
-	return account.State + " since " + when(account.Since)
+	return a.State + " since " + when(a.Since)
 }
 
 // graceUntil is when the tenant goes out of service; "" where nothing is owed.
@@ -164,7 +167,7 @@ func (b billed) nextStep() string {
 	case statePastDue:
 		return account.countdown() + b.payAt()
 	case statePaused:
-		return "the plan is free until the subscription is resumed at Stripe"
+		return "the plan is free until a card is set (nself billing card set) and the subscription resumed (nself billing resume)"
 	case stateCanceled:
 		if account.GraceUntil != nil {
 			return account.countdown() + ", unless it subscribes again"
@@ -200,7 +203,7 @@ func (s subscription) nextStep() string {
 	case s.KeepsUntil != nil && !s.KeepsUntil.Before(s.CurrentPeriodEnd):
 		return fmt.Sprintf("goes from %s to %s on %s, %s is charged then", value(s.KeepsPlan), value(s.Plan), when(s.KeepsUntil), price)
 	}
-	return fmt.Sprintf("renews on %s for %s", when(&s.CurrentPeriodEnd), price)
+	return fmt.Sprintf("renews on %s for at least %s", when(&s.CurrentPeriodEnd), price)
 }
 
 // payAt tells where the oldest open invoice is paid; "" where none is open.
@@ -231,10 +234,15 @@ func (m paymentMethod) shown() string {
 	return said + " (" + m.ID + ")"
 }
 
-// paysBy is the customer's own method.
+// paysBy is the customer's own method, or the last one it paid with.
 func (b billed) paysBy() string {
 	customer := first(b.Customers)
-	if customer == nil || customer.DefaultPaymentMethod == nil {
+	switch {
+	case customer == nil:
+		return ""
+	case customer.DefaultPaymentMethod == nil && len(b.PaymentMethods) > 0: // of a checkout: the subscription's own
+		return b.PaymentMethods[len(b.PaymentMethods)-1].shown()
+	case customer.DefaultPaymentMethod == nil:
 		return ""
 	}
 	for _, m := range b.PaymentMethods {

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,17 +66,17 @@ func TestTenantShowTellsHowTheAccountStands(t *testing.T) {
 func TestTheNextStepFollowsFromTheState(t *testing.T) {
 	const bought = `"plan":"pro","amount_minor":9900,"currency":"usd","current_period_end":"2027-02-01T00:00:00Z"`
 	for want, rows := range map[string]string{
-		"renews on 2027-02-01 00:00:00 UTC for $99.00":                                   `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active",` + bought + `}]`,
-		"ends on 2027-02-01 00:00:00 UTC":                                                `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active","cancel_at_period_end":true,` + bought + `}]`,
-		"ends on 2027-01-15 00:00:00 UTC":                                                `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active","cancel_at":"2027-01-15T00:00:00Z",` + bought + `}]`,
-		"goes from enterprise to pro on 2027-02-01 00:00:00 UTC, $99.00 is charged then": `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active","keeps_plan":"enterprise","keeps_until":"2027-02-01T00:00:00Z",` + bought + `}]`,
-		"the trial ends on 2027-01-14 00:00:00 UTC, $99.00 is charged then":              `"accounts":[{"state":"trialing"}],"subscriptions":[{"status":"trialing","trial_end":"2027-01-14T00:00:00Z",` + bought + `}]`,
-		"the first payment ($99.00)":                                                     `"accounts":[{"state":"pending"}],"open_invoices":[{"remaining_minor":9900,"currency":"usd"}]`,
-		"out of service on 2027-02-08 00:00:00 UTC, unless it subscribes again":          `"accounts":[{"state":"canceled","grace_until":"2027-02-08T00:00:00Z","due_at":"2027-02-08T00:00:00Z"}]`,
-		"back in service once paid ($99.00 at https://pay.example/in_1)":                 `"accounts":[{"state":"suspended"}],"open_invoices":[{"remaining_minor":9900,"currency":"usd","hosted_url":"https://pay.example/in_1"}]`,
-		"back in service once it subscribes again":                                       `"accounts":[{"state":"suspended"}]`,
-		"the plan is free until the subscription is resumed at Stripe":                   `"accounts":[{"state":"paused"}]`,
-		"out of service on 2027-02-08 00:00:00 UTC ($99.00 at https://pay.example/in_1)": `"accounts":[{"state":"past_due","grace_until":"2027-02-08T00:00:00Z"}],"open_invoices":[{"remaining_minor":9900,"currency":"usd","hosted_url":"https://pay.example/in_1"}]`,
+		"renews on 2027-02-01 00:00:00 UTC for at least $99.00":                                                             `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active",` + bought + `}]`,
+		"ends on 2027-02-01 00:00:00 UTC":                                                                                   `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active","cancel_at_period_end":true,` + bought + `}]`,
+		"ends on 2027-01-15 00:00:00 UTC":                                                                                   `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active","cancel_at":"2027-01-15T00:00:00Z",` + bought + `}]`,
+		"goes from enterprise to pro on 2027-02-01 00:00:00 UTC, $99.00 is charged then":                                    `"accounts":[{"state":"active"}],"subscriptions":[{"status":"active","keeps_plan":"enterprise","keeps_until":"2027-02-01T00:00:00Z",` + bought + `}]`,
+		"the trial ends on 2027-01-14 00:00:00 UTC, $99.00 is charged then":                                                 `"accounts":[{"state":"trialing"}],"subscriptions":[{"status":"trialing","trial_end":"2027-01-14T00:00:00Z",` + bought + `}]`,
+		"the first payment ($99.00)":                                                                                        `"accounts":[{"state":"pending"}],"open_invoices":[{"remaining_minor":9900,"currency":"usd"}]`,
+		"out of service on 2027-02-08 00:00:00 UTC, unless it subscribes again":                                             `"accounts":[{"state":"canceled","grace_until":"2027-02-08T00:00:00Z","due_at":"2027-02-08T00:00:00Z"}]`,
+		"back in service once paid ($99.00 at https://pay.example/in_1)":                                                    `"accounts":[{"state":"suspended"}],"open_invoices":[{"remaining_minor":9900,"currency":"usd","hosted_url":"https://pay.example/in_1"}]`,
+		"back in service once it subscribes again":                                                                          `"accounts":[{"state":"suspended"}]`,
+		"the plan is free until a card is set (nself billing card set) and the subscription resumed (nself billing resume)": `"accounts":[{"state":"paused"}]`,
+		"out of service on 2027-02-08 00:00:00 UTC ($99.00 at https://pay.example/in_1)":                                    `"accounts":[{"state":"past_due","grace_until":"2027-02-08T00:00:00Z"}],"open_invoices":[{"remaining_minor":9900,"currency":"usd","hosted_url":"https://pay.example/in_1"}]`,
 	} {
 		out := hasuraSaying(t, `{"data":{"tenants":[{"id":"7d1e","slug":"acme"}],`+rows+`}}`).mustDo(t, "billing", "show", "acme")
 		if !strings.Contains(out, want+"\n") {
@@ -95,20 +99,79 @@ func TestAChangeThatWaitsForSomethingIsNotDone(t *testing.T) {
 }
 
 func TestDriftThatIsLeftEndsWithOne(t *testing.T) {
-	env := hasuraSaying(t, `{"data":{"tenants":[{"id":"7d1e","slug":"acme"}],"reply":{"customers":2,"subscriptions":1,"invoices":12,"fixed":1,"drift":[
+	env := hasuraSaying(t, `{"data":{"tenants":[{"id":"7d1e","slug":"acme"}],"reply":{"customers":2,"subscriptions":1,"invoices":12,"charges":14,"fixed":1,"drift":[
 		{"tenant_id":"7d1e","object_id":"in_1","what":"differs: status","here":"open","there":"paid"},{"object_id":"cus_9","what":"of no tenant","there":"eve@example.com"}]}}}`)
 	const want = `TENANT  OBJECT  WHAT             HERE  AT STRIPE
 acme    in_1    differs: status  open  paid
 -       cus_9   of no tenant     -     eve@example.com
-  Compared: 2 customers, 1 subscription, 12 invoices
+  Compared: 2 customers, 1 subscription, 12 invoices, 14 charges
   Fixed:    1 difference
 `
 	if got := env.nself(t, "billing", "reconcile", "--fix"); got != (result{exitRefused, want, "nself: 2 differences left\n"}) {
 		t.Errorf("%+v", got)
 	}
-	same := hasuraSaying(t, `{"data":{"reply":{"customers":1,"subscriptions":1,"invoices":1,"fixed":0,"drift":[]}}}`)
-	if out := same.mustDo(t, "billing", "reconcile", "acme"); out != "✓ Everything is as Stripe has it\n  Compared: 1 customer, 1 subscription, 1 invoice\n" {
+	same := hasuraSaying(t, `{"data":{"reply":{"customers":1,"subscriptions":1,"invoices":1,"charges":1,"fixed":0,"drift":[]}}}`)
+	if out := same.mustDo(t, "billing", "reconcile", "acme"); out != "✓ Everything is as Stripe has it\n  Compared: 1 customer, 1 subscription, 1 invoice, 1 charge\n" {
 		t.Errorf("%s", out)
+	}
+}
+
+func TestReplayGoesOnWhereTheServerStopped(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent, _ := io.ReadAll(r.Body)
+		answer := `{"data":{"reply":{"replayed":2000,"applied":1999,"parked":0,"dead":0,"waiting":1,"next":"2027-01-02T00:00:00.5Z"}}}`
+		if strings.Contains(string(sent), "2027-01-02T00:00:00.5Z") {
+			answer = `{"data":{"reply":{"replayed":7,"applied":7,"parked":0,"dead":0,"waiting":0,"next":null}}}`
+		}
+		asked.Add(1)
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	env := environment{"HASURA_GRAPHQL_ENDPOINT": server.URL, "HASURA_GRAPHQL_ADMIN_SECRET": "hush"}
+	const want = "✓ Events followed again: 2,007\n  Objects applied: 2,006\n  Objects parked:  0\n  Objects dead:    0\n  Still to come:   1, by itself\n"
+	if out := env.mustDo(t, "billing", "events", "replay", "--since", "2027-01-01"); out != want || asked.Load() != 2 {
+		t.Errorf("asked %d times: %s", asked.Load(), out)
+	}
+}
+
+// A difference of nobody's is told too, and no tenant is asked for.
+func TestDriftOfNobodyIsTold(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		answer := `{"errors":[{"message":"unexpected null value for type 'uuid'","extensions":{"code":"validation-failed"}}]}`
+		if strings.Contains(string(asked), "reconcileBilling") {
+			answer = `{"data":{"reply":{"customers":1,"subscriptions":0,"invoices":0,"fixed":0,"drift":[{"object_id":"cus_9","what":"of no tenant","there":"eve@example.com"}]}}}`
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	env := environment{"HASURA_GRAPHQL_ENDPOINT": server.URL, "HASURA_GRAPHQL_ADMIN_SECRET": "hush"}
+	got := env.nself(t, "billing", "reconcile")
+	if want := "TENANT  OBJECT  WHAT          HERE  AT STRIPE\n-       cus_9   of no tenant  -     eve@example.com\n  Compared: 1 customer, 0 subscriptions, 0 invoices, 0 charges\n"; got != (result{exitRefused, want, "nself: 1 difference left\n"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestASimulationThatCannotChargeMakesNothing(t *testing.T) {
+	var made atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		answer := `{"data":{"plans":[{"code":"pro","price_minor":9900,"currency":"usd"}]}}`
+		switch {
+		case strings.Contains(string(asked), "mutation"):
+			made.Store(true)
+			fallthrough
+		case strings.Contains(string(asked), "billingEvents"):
+			answer = `{"errors":[{"message":"this installation does not charge","extensions":{"code":"billing-disabled"}}]}`
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	env := environment{"HASURA_GRAPHQL_ENDPOINT": server.URL, "HASURA_GRAPHQL_ADMIN_SECRET": "hush"}
+	env.mustRefuse(t, exitRefused, "does not charge", "billing", "simulate")
+	if made.Load() {
+		t.Error("something was made")
 	}
 }
 

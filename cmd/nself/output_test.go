@@ -74,7 +74,7 @@ Plan:             enterprise
 Owner:            ada@acme.example (0a1b)
 Members:          12
 Max Users:        50
-Max Storage:      150 GB
+Max Storage:      150 GiB
 Max API Requests: unlimited
 Created:          2026-11-22 23:02:03 UTC
 Suspended:        2026-11-24 00:00:00 UTC
@@ -114,8 +114,8 @@ func TestShowAsJSONKeepsUnitsAndNames(t *testing.T) {
 
 func TestBytesInTheLargestFittingUnit(t *testing.T) {
 	for bytes, want := range map[int64]string{
-		0: "0 bytes", 1023: "1023 bytes", 1024: "1 KB", 1 << 20: "1 MB", 1 << 30: "1 GB", 100 << 30: "100 GB",
-		1<<30 + 1<<29: "1.5 GB", 1<<40 - 1: "1023.99 GB", 5 << 40: "5 TB", 1 << 62: "4194304 TB",
+		0: "0 bytes", 1023: "1023 bytes", 1024: "1 KiB", 1 << 20: "1 MiB", 1 << 30: "1 GiB", 100 << 30: "100 GiB",
+		1<<30 + 1<<29: "1.5 GiB", 1<<40 - 1: "1023.99 GiB", 5 << 40: "5 TiB", 1 << 62: "4194304 TiB",
 	} {
 		if got := bytesInWords(bytes); got != want {
 			t.Errorf("%d: %s, want %s", bytes, got, want)

@@ -70,13 +70,15 @@ output is JSON with snake_case names. Exit code 0 is done, 1 refused, 2 usage.`,
   nself tenant list --status active
   nself doctor`
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%s", cut(err.Error(), 200)) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagFault(err) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.endpoint, "endpoint", "", "Hasura's URL (default: HASURA_GRAPHQL_ENDPOINT)")
 	flags.StringVar(&p.token, "token", "", "ask as the user of this token, not as the operator")
 	flags.BoolVar(&p.json, "json", false, "print JSON")
 	return root
 }
+
+func flagFault(err error) error { return usagef("%s", cut(err.Error(), 200)) }
 
 // group is a command that only holds others.
 func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {

@@ -50,6 +50,14 @@ func unseen(err error, document string) error {
 	return &named
 }
 
+// wayOn is the command that helps after a refusal.
+var wayOn = map[string]string{
+	"already-subscribed":    "nself billing change, or nself billing cancel",
+	"no-subscription":       "nself billing subscribe",
+	"payment-failed":        "nself billing card set",
+	"operation-in-progress": "nself billing show tells when it is done",
+}
+
 var unknownField = regexp.MustCompile(`^field '(\w+)' not found in type: '(\w+)'`)
 
 // reasonOf adds to Hasura's words what can be done about it, and to the server's its
@@ -68,6 +76,9 @@ func (p *program) reasonOf(refused *hasuraapi.Error) string {
 			return fmt.Sprintf("the role of this token may not use %s (of %s)", found[1], found[2])
 		}
 		return fmt.Sprintf("this Hasura has no %s (of %s): run nself tenant init", found[1], found[2])
+	}
+	if command, known := wayOn[refused.Code]; known {
+		return message + ": " + command
 	}
 	if proposal, ok := refused.Extensions["suggestion"].(string); ok && !strings.Contains(message, proposal) {
 		return message + "; " + proposal + " is free"

@@ -78,7 +78,7 @@ func theOperatorsSession(t *testing.T, i installation) {
 		{"tenant|list|--plan|free", 0, "ID                                    SLUG    NAME    STATUS  PLAN\n<id>  techco  TechCo  active  free\n"},
 		{"tenant|list|--search|ON b|--limit|5", 0, "ID                                    SLUG  NAME       STATUS  PLAN\n<id>  moon  Moon Base  active  pro\n"},
 		{"tenant|show|moon", 0, "ID:               <id>\nSlug:             moon\nName:             Moon Base\nStatus:           active\nPlan:             pro\n" +
-			"Owner:            ada@example.com (<id>)\nMembers:          1\nMax Users:        50\nMax Storage:      100 GB\nMax API Requests: 100000\nCreated:          <time>\n"},
+			"Owner:            ada@example.com (<id>)\nMembers:          1\nMax Users:        50\nMax Storage:      100 GiB\nMax API Requests: 100000\nCreated:          <time>\n"},
 		{"tenant|show|sun", 1, "nself: there is no tenant \"sun\" here; nself tenant list shows them\n"},
 
 		{"user|create|bob@example.com", 0, "✓ User created: bob@example.com (ID: <id>)\n"},

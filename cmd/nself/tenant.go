@@ -100,6 +100,17 @@ func act[T any](ctx context.Context, p *program, document string, variables map[
 	return answer.Reply, unseen(err, document)
 }
 
+// longest is how long the server may take for what takes it minutes, and Hasura waits for
+// it (actions.yaml), and a little more.
+const longest = 5*time.Minute + 10*time.Second
+
+// actAtLength is act for what takes the server minutes.
+func actAtLength[T any](ctx context.Context, p *program, document string, variables map[string]any) (T, error) {
+	ctx, done := context.WithTimeout(ctx, longest)
+	defer done()
+	return act[T](ctx, p, document, variables)
+}
+
 // given sets variables, named as the flags with _ for -, for the flags that were given; the others stay absent, which
 // the server takes for "not asked". An empty value would be taken for the same, so it
 // is refused: most often it is a shell variable that is not set.

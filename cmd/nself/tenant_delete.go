@@ -16,8 +16,8 @@ func (p *program) deleteCommand() *cobra.Command {
 		Use:   "delete <tenant>",
 		Short: "Take a tenant out of service; it can be restored for a while",
 		Long: `Take a tenant out of service. It can be restored until the date printed, then it is
-purged. The slug has to be typed again; --yes answers that, and is needed where
-there is no terminal to ask on.`,
+purged. Its subscription ends with the period that is paid. The slug has to be typed
+again; --yes answers that, and is needed where there is no terminal to ask on.`,
 		Example: `  nself tenant delete acme
   nself tenant delete acme --yes`,
 		Args: takes(1, 1),

@@ -113,6 +113,9 @@ func showTenant(ctx context.Context, client *hasuraapi.Client, ref string) (show
 			shown.Limits[l.Meter] = int64(l.Limit)
 		}
 	}
+	if err := mayUse(ctx, client, found.ID, shown.Limits); err != nil {
+		return shown, err
+	}
 	shown.billed, err = billingOf(ctx, client, found.ID)
 	if closed(err) {
 		return shown, nil // it is its owner's and the operator's
@@ -121,6 +124,24 @@ func showTenant(ctx context.Context, client *hasuraapi.Client, ref string) (show
 		shown.Billing = &shownBilling{*account, shown.billed.nextStep()}
 	}
 	return shown, err
+}
+
+const entitledQuery = `query ($tenant: String) { reply: tenantUsage(tenant: $tenant) { meters { meter limit } } }`
+
+// mayUse puts what a tenant may use in the place of what its plan says: what was agreed with
+// it, and what its add-ons add. Members and guests see the plan's.
+func mayUse(ctx context.Context, client *hasuraapi.Client, tenantID string, limits map[string]int64) error {
+	var answer struct {
+		Reply usageReport `json:"reply"`
+	}
+	err := client.Do(ctx, entitledQuery, map[string]any{"tenant": tenantID}, &answer)
+	if closed(err) {
+		return nil
+	}
+	for _, m := range answer.Reply.Meters {
+		limits[m.Meter] = int64(m.Limit)
+	}
+	return err
 }
 
 func (s shownTenant) fields() []field {
@@ -147,7 +168,7 @@ func (t tenant) ends() []field {
 	}
 }
 
-// limit shows the plan's limit of a meter; "" where the plan says nothing of it.
+// limit shows the limit of a meter; "" where nothing is said of it.
 func (s shownTenant) limit(meter string, show func(int64) string) string {
 	limit, known := s.Limits[meter]
 	switch {
@@ -161,10 +182,9 @@ func (s shownTenant) limit(meter string, show func(int64) string) string {
 
 func plainNumber(n int64) string { return strconv.FormatInt(n, 10) }
 
-// bytesInWords shows bytes in the largest unit that leaves at least one of it; a GB is
-// 1024^3 bytes.
+// bytesInWords shows bytes in the largest unit that leaves at least one of it.
 func bytesInWords(n int64) string {
-	for shift, unit := range []string{"TB", "GB", "MB", "KB"} {
+	for shift, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
 		if one := int64(1) << (40 - 10*shift); n >= one {
 			return strconv.FormatFloat(math.Floor(float64(n)/float64(one)*100)/100, 'f', -1, 64) + " " + unit
 		}

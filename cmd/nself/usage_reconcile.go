@@ -118,6 +118,9 @@ func slugsOf(ctx context.Context, client *hasuraapi.Client, ids []string) (map[s
 	var reply struct {
 		Tenants []tenant `json:"tenants"`
 	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	where := map[string]any{"id": map[string]any{"_in": ids}}
 	err := client.Do(ctx, tenantSlugsQuery, map[string]any{"where": where}, &reply)
 	slugs := map[string]string{}

@@ -19,6 +19,7 @@ func TestUsageIsRecordedLimitedAndShown(t *testing.T) {
 		{"a total that was meddled with is told", aTotalThatWasMeddledWithIsTold},
 		{"a plan is bought, changed and cancelled", aPlanIsBoughtChangedAndCancelled},
 		{"only owners see what is bought", onlyOwnersSeeWhatIsBought},
+		{"an owner pays for a tenant out of service", anOwnerPaysForATenantOutOfService},
 		{"what Stripe told is listed and replayed", whatStripeToldIsListedAndReplayed},
 		{"months are simulated", monthsAreSimulated},
 	})

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -28,8 +29,11 @@ type Action struct {
 	Roles  []session.Role // beside the operator, who may call every action
 	Input  reflect.Type   // a struct; its json tags are the arguments of actions.graphql
 	Output reflect.Type   // its json tags are the fields of the output type
-	open   bool           // to whoever acts in a user's place
-	serve  serving
+
+	Patience time.Duration // how long it may take; 0: as long as any request
+
+	open  bool // to whoever acts in a user's place
+	serve serving
 }
 
 // serving serves one call of an action.

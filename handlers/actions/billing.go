@@ -13,6 +13,7 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/purchase"
 	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/tenant"
 )
 
 // billings are the actions on what tenants pay. Where BILLING_ENABLED is false each of them
@@ -44,14 +45,14 @@ type begun struct {
 
 // forChange is an action that changes what a tenant pays: what is asked for is noted in
 // the action's transaction, and done after it, for no transaction waits for Stripe.
-func forChange[In change, Out any](b billings, name string, reply func(purchase.Result) Out) Action {
-	action := newAction(name, owners, enterTenant, operation[In, Out](nil))
+func forChange[In change, Out any](b billings, name string, roles []session.Role, reply func(bought) Out) Action {
+	action := newAction(name, roles, enterPayer, operation[In, Out](nil))
 	begin := func(ctx context.Context, tx pgx.Tx, s session.Session, in In) (begun, error) {
 		op, err := b.Billing.Begin(ctx, tx, s, in.asks())
 		return begun{s.Tenant, op}, err
 	}
 	action.serve = tellLoss(func(ctx context.Context, db *pgxpool.Pool, c call) (any, error) {
-		noted, err := transact(ctx, db, c, inside[In, begun]{enterTenant, begin})
+		noted, err := transact(ctx, db, c, inside[In, begun]{enterPayer, begin})
 		if err != nil {
 			return nil, err
 		}
@@ -63,9 +64,19 @@ func forChange[In change, Out any](b billings, name string, reply func(purchase.
 		if err != nil {
 			return nil, err
 		}
-		return reply(result), nil
+		has, err := tenant.Get(ctx, db, started.Tenant)
+		if err != nil {
+			return nil, err
+		}
+		return reply(bought{result, has.Plan}), nil
 	})
 	return b.whileEnabled(action)
+}
+
+// bought is how an operation ended, and the plan that the tenant has then.
+type bought struct {
+	purchase.Result
+	plan string
 }
 
 // operationOf is what was begun, now or when the idempotency key was used first.
@@ -85,7 +96,8 @@ type billingReply struct {
 	State             string       `json:"state"`
 	SubscriptionID    *string      `json:"subscriptionId"`
 	Status            *string      `json:"status"`
-	Plan              *string      `json:"plan"`
+	Plan              string       `json:"plan"`
+	NextPlan          *string      `json:"nextPlan"`
 	CurrentPeriodEnd  *time.Time   `json:"currentPeriodEnd"`
 	TrialEnd          *time.Time   `json:"trialEnd"`
 	CancelAtPeriodEnd bool         `json:"cancelAtPeriodEnd"`
@@ -94,13 +106,16 @@ type billingReply struct {
 	PublishableKey    *string      `json:"publishableKey"`
 }
 
-func (b billings) replyChange(r purchase.Result) billingReply {
+func (b billings) replyChange(r bought) billingReply {
 	reply := billingReply{
-		OperationID: r.Operation, State: r.State, ClientSecret: told(r.ClientSecret), HostedInvoiceURL: told(r.HostedURL),
+		OperationID: r.Operation, State: r.State, Plan: r.plan, ClientSecret: told(r.ClientSecret), HostedInvoiceURL: told(r.HostedURL),
 		PublishableKey: told(b.Billing.PublishableKey()),
 	}
 	if s := r.Subscription; s != nil {
-		reply.SubscriptionID, reply.Status, reply.Plan = &s.StripeID, &s.Status, s.Plan
+		reply.SubscriptionID, reply.Status = &s.StripeID, &s.Status
+		if value(s.KeepsPlan) == r.plan && value(s.Plan) != r.plan {
+			reply.NextPlan = s.Plan
+		}
 		reply.CurrentPeriodEnd, reply.TrialEnd, reply.CancelAtPeriodEnd = &s.CurrentPeriodEnd, s.TrialEnd, s.CancelAtPeriodEnd
 	}
 	return reply
@@ -112,7 +127,7 @@ type checkoutReply struct {
 	ExpiresAt   time.Time    `json:"expiresAt"`
 }
 
-func replyCheckout(r purchase.Result) checkoutReply {
+func replyCheckout(r bought) checkoutReply {
 	return checkoutReply{OperationID: r.Operation, URL: r.URL, ExpiresAt: r.ExpiresAt}
 }
 
@@ -120,4 +135,4 @@ type portalReply struct {
 	URL string `json:"url"`
 }
 
-func replyPortal(r purchase.Result) portalReply { return portalReply{URL: r.URL} }
+func replyPortal(r bought) portalReply { return portalReply{URL: r.URL} }

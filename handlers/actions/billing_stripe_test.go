@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,8 +30,20 @@ import (
 type shop struct {
 	house
 	stripe *stripe.Server
+	line   *line
 	team   pgtest.Team
 	logs   *bytes.Buffer
+}
+
+// line is the way to Stripe, which may be slow.
+type line struct {
+	http.RoundTripper
+	delay atomic.Int64 // of each call, in nanoseconds
+}
+
+func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(time.Duration(l.delay.Load()))
+	return l.RoundTripper.RoundTrip(r)
 }
 
 const publishable = "pk_test_shown"
@@ -42,7 +55,8 @@ func newShop(t testing.TB) shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := stripeapi.New(stripeapi.Config{Key: "sk_test_doors", HTTP: &http.Client{Transport: standIn.Transport()}})
+	s.line = &line{RoundTripper: standIn.Transport()}
+	client, err := stripeapi.New(stripeapi.Config{Key: "sk_test_doors", HTTP: &http.Client{Transport: s.line}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +124,7 @@ func TestAnOwnerSubscribesChangesThePlanCancelsAndResumes(t *testing.T) {
 	}
 	bought := s.paid(t)
 	if bought["state"] != "done" || bought["status"] != "active" || bought["plan"] != "pro" || bought["publishableKey"] != publishable ||
-		bought["cancelAtPeriodEnd"] != false || bought["clientSecret"] != nil || bought["hostedInvoiceUrl"] != nil {
+		bought["nextPlan"] != nil || bought["cancelAtPeriodEnd"] != false || bought["clientSecret"] != nil || bought["hostedInvoiceUrl"] != nil {
 		t.Errorf("bought %v", bought)
 	}
 	standing := s.own(t, "billingStanding", nil)
@@ -121,6 +135,12 @@ func TestAnOwnerSubscribesChangesThePlanCancelsAndResumes(t *testing.T) {
 	s.refused(t, "already-subscribed", owner(s.team), "subscribe", map[string]any{"plan": "pro", "paymentMethod": "pm_card_visa"})
 	if got := s.own(t, "changePlan", map[string]any{"plan": "enterprise"}); got["plan"] != "enterprise" || got["subscriptionId"] != bought["subscriptionId"] {
 		t.Errorf("changed %v", got)
+	}
+	if got := s.own(t, "changePlan", map[string]any{"plan": "pro"}); got["plan"] != "enterprise" || got["nextPlan"] != "pro" {
+		t.Errorf("agreed on a cheaper one: %v", got)
+	}
+	if got := s.own(t, "changePlan", map[string]any{"plan": "enterprise"}); got["plan"] != "enterprise" || got["nextPlan"] != nil {
+		t.Errorf("and took that back: %v", got)
 	}
 	if got := s.own(t, "cancelSubscription", nil); got["cancelAtPeriodEnd"] != true || got["status"] != "active" {
 		t.Errorf("cancelled for the end of the period: %v", got)

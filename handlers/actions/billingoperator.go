@@ -139,6 +139,8 @@ type replayedBillingReply struct {
 	Parked   int `json:"parked"`
 	Dead     int `json:"dead"`
 	Waiting  int `json:"waiting"`
+
+	Next *time.Time `json:"next"`
 }
 
 func (b billings) replay(ctx context.Context, _ session.Session, in replayBillingInput) (replayedBillingReply, map[string]any, error) {
@@ -148,6 +150,9 @@ func (b billings) replay(ctx context.Context, _ session.Session, in replayBillin
 	}
 	r, err := b.StripeSync.Replay(ctx, in.ids, since)
 	reply := replayedBillingReply{Replayed: r.Replayed, Applied: r.Applied, Parked: r.Parked, Dead: r.Dead, Waiting: r.Waiting}
+	if !r.Next.IsZero() {
+		reply.Next = &r.Next
+	}
 	return reply, map[string]any{"replayed": r.Replayed, "applied": r.Applied, "parked": r.Parked, "dead": r.Dead, "waiting": r.Waiting}, err
 }
 
@@ -170,6 +175,7 @@ type reconciledReply struct {
 	Customers     int                 `json:"customers"`
 	Subscriptions int                 `json:"subscriptions"`
 	Invoices      int                 `json:"invoices"`
+	Charges       int                 `json:"charges"`
 	Fixed         int                 `json:"fixed"`
 	Drift         []billingDriftReply `json:"drift"`
 }
@@ -178,7 +184,8 @@ func (b billings) reconcile(ctx context.Context, s session.Session, in reconcile
 	fix := in.Fix != nil && *in.Fix
 	r, err := b.StripeSync.Reconcile(ctx, stripesync.ReconcileInput{Tenant: known(s.Tenant), Fix: fix})
 	reply := reconciledReply{
-		Customers: r.Customers, Subscriptions: r.Subscriptions, Invoices: r.Invoices, Fixed: r.Fixed, Drift: make([]billingDriftReply, len(r.Drift)),
+		Customers: r.Customers, Subscriptions: r.Subscriptions, Invoices: r.Invoices, Charges: r.Charges,
+		Fixed: r.Fixed, Drift: make([]billingDriftReply, len(r.Drift)),
 	}
 	for i, d := range r.Drift {
 		reply.Drift[i] = billingDriftReply{TenantID: known(d.TenantID), ObjectID: d.ObjectID, What: d.What, Here: told(d.Here), There: told(d.There)}

@@ -40,7 +40,7 @@ func Handler(db *pgxpool.Pool, table []Action) http.Handler {
 		Refuse(w, fault.New(fault.UnknownAction, "actions are called with POST, not %s", r.Method))
 	})
 	router.Post("/{name}", func(w http.ResponseWriter, r *http.Request) {
-		reply, err := serve(r, db, byName)
+		reply, err := serve(w, r, db, byName)
 		if err != nil {
 			f := fault.From(pg.Explain(err))
 			requestlog.Fault(r.Context(), f)
@@ -52,7 +52,7 @@ func Handler(db *pgxpool.Pool, table []Action) http.Handler {
 	return router
 }
 
-func serve(r *http.Request, db *pgxpool.Pool, table map[string]Action) (reply any, err error) {
+func serve(w http.ResponseWriter, r *http.Request, db *pgxpool.Pool, table map[string]Action) (reply any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = requestlog.Panic(r.Context(), p)
@@ -83,7 +83,12 @@ func serve(r *http.Request, db *pgxpool.Pool, table map[string]Action) (reply an
 	if caller.Impersonator != "" && !action.open {
 		return nil, fault.New(fault.Forbidden, "%s is for the user alone, and not for the %s, who acts in the user's place", name, caller.Impersonator)
 	}
-	return action.serve(r.Context(), db, call{action: name, session: caller, input: body.Input})
+	ctx, done, err := action.lasting(w, r)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return action.serve(ctx, db, call{action: name, session: caller, input: body.Input})
 }
 
 func read(r *http.Request, body *payload) error {

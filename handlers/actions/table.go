@@ -41,6 +41,7 @@ type Replay func(ctx context.Context, actor session.Session, id string) (inbox.O
 var (
 	operatorOnly = []session.Role{}
 	owners       = []session.Role{session.TenantOwner}
+	payers       = []session.Role{session.User, session.TenantOwner} // enterPayer says when a user
 	managers     = []session.Role{session.TenantOwner, session.TenantAdmin}
 	workers      = []session.Role{session.TenantOwner, session.TenantAdmin, session.Member}
 	insiders     = []session.Role{session.TenantOwner, session.TenantAdmin, session.Member, session.Guest}
@@ -128,26 +129,28 @@ func usageTable(config Config) []Action {
 }
 
 // billingTable lists the actions on what tenants pay. What costs money, or leads to where
-// it is spent, is the owner's own word: reading alone is open in a user's place.
+// it is spent, is the owner's own word: reading alone is open in a user's place. What
+// brings a tenant back that is out of service for what it owes is open to its owner outside
+// it, too.
 func billingTable(config Config) []Action {
 	b := billings{config}
 	return []Action{
-		forChange[subscribeInput](b, "subscribe", b.replyChange),
-		forChange[changePlanInput](b, "changePlan", b.replyChange),
-		forChange[setAddonInput](b, "setAddon", b.replyChange),
-		forChange[setPaymentMethodInput](b, "setPaymentMethod", b.replyChange),
-		forChange[cancelInput](b, "cancelSubscription", b.replyChange),
-		forChange[resumeInput](b, "resumeSubscription", b.replyChange),
-		forChange[checkoutInput](b, "createCheckoutSession", replyCheckout),
-		forChange[portalInput](b, "createPortalSession", replyPortal),
-		inPlace(b.whileEnabled(forTenant("billingStanding", owners, billingStanding))),
+		forChange[subscribeInput](b, "subscribe", payers, b.replyChange),
+		forChange[changePlanInput](b, "changePlan", owners, b.replyChange),
+		forChange[setAddonInput](b, "setAddon", owners, b.replyChange),
+		forChange[setPaymentMethodInput](b, "setPaymentMethod", payers, b.replyChange),
+		forChange[cancelInput](b, "cancelSubscription", owners, b.replyChange),
+		forChange[resumeInput](b, "resumeSubscription", owners, b.replyChange),
+		forChange[checkoutInput](b, "createCheckoutSession", payers, replyCheckout),
+		forChange[portalInput](b, "createPortalSession", payers, replyPortal),
+		inPlace(b.whileEnabled(forPayer("billingStanding", billingStanding))),
 
 		forStripe(b, "setupBilling", b.setup),
 		b.whileEnabled(forUser("billingEvents", operatorOnly, billingEvents)),
 		b.whileEnabled(forUser("billingEvent", operatorOnly, billingEvent)),
-		forStripe(b, "replayBillingEvents", b.replay),
-		forStripe(b, "reconcileBilling", b.reconcile),
+		forMinutes(forStripe(b, "replayBillingEvents", b.replay)),
+		forMinutes(forStripe(b, "reconcileBilling", b.reconcile)),
 		forStripe(b, "startBillingClock", b.startClock),
-		forStripe(b, "advanceBillingClock", b.advanceClock),
+		forMinutes(forStripe(b, "advanceBillingClock", b.advanceClock)),
 	}
 }

@@ -155,7 +155,7 @@ func TestALinkDoesNotLeadToWhereTheInstallationWas(t *testing.T) {
 func TestKnownAndUnknownAddressesAreAnsweredAlike(t *testing.T) {
 	w := newWorld(t, nil)
 	team := pgtest.NewTeam(t, w.db)
-	vary := regexp.MustCompile(`[0-9]{6}|nself_link=[A-Za-z0-9_-]+|[a-z0-9-]+@example\.(com|org)`)
+	vary := regexp.MustCompile(`[a-z0-9-]+@example\.(com|org)|nself_link=[A-Za-z0-9_-]+|[0-9]{6}`) // an address may begin with six digits
 	for _, program := range []bool{true, false} {
 		for _, host := range []string{public, team.Slug + ".example.com"} {
 			seen := map[string]bool{}

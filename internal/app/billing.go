@@ -79,10 +79,11 @@ func sell(s config.Server, p parts) (sales, error) {
 		hook: &stripehook.Config{Secrets: s.StripeWebhookSecrets, Accept: sync.Accept, Seen: seen},
 		tasks: []jobs.Task{
 			{Name: followTask, Run: sync.Object, GiveUp: sync.Bury},
-			{Name: finishTask, Run: finisher(desk)}, // it fails by itself, before the last try
+			{Name: finishTask, Run: finisher(desk), GiveUp: burier(desk)},
 		},
 		routines: []jobs.Routine{
 			{Name: "billing-accounts", Every: time.Minute, Run: book.Sweep},
+			{Name: "billing-operations", Every: time.Minute, Run: desk.Sweep},
 			{Name: "billing-seats", Every: time.Minute, Run: desk.Seats},
 			{Name: "billing-overages", Every: time.Hour, Run: desk.Overages},
 			{Name: "stripe-objects", Every: time.Minute, Run: sync.Sweep},
@@ -103,7 +104,7 @@ func follow(tasks *queue.Tasks) func(context.Context, pgx.Tx, ...string) error {
 	}
 }
 
-// finish queues an operation, under the name that finisher reads.
+// finish queues an operation, under the name that operationOf reads.
 func finish(tasks *queue.Tasks) func(context.Context, pgx.Tx, id.Tenant, id.Operation) error {
 	return func(ctx context.Context, tx pgx.Tx, tenant id.Tenant, op id.Operation) error {
 		name := tenant.String() + "/" + op.String()
@@ -113,17 +114,34 @@ func finish(tasks *queue.Tasks) func(context.Context, pgx.Tx, id.Tenant, id.Oper
 
 func finisher(desk *purchase.Desk) func(context.Context, string) error {
 	return func(ctx context.Context, name string) error {
-		of, which, _ := strings.Cut(name, "/")
-		tenant, err := id.Parse[id.Tenant](of)
+		tenant, op, err := operationOf(name)
 		if err != nil {
-			return fmt.Errorf("the task %.80q names no tenant: %w", name, err)
-		}
-		op, err := id.Parse[id.Operation](which)
-		if err != nil {
-			return fmt.Errorf("the task %.80q names no operation: %w", name, err)
+			return err
 		}
 		return desk.Finish(ctx, tenant, op)
 	}
+}
+
+func burier(desk *purchase.Desk) func(context.Context, string, error) error {
+	return func(ctx context.Context, name string, cause error) error {
+		tenant, op, err := operationOf(name)
+		if err != nil {
+			return err
+		}
+		return desk.Bury(ctx, tenant, op, cause)
+	}
+}
+
+// operationOf reads the name that finish gives a task.
+func operationOf(name string) (tenant id.Tenant, op id.Operation, err error) {
+	of, which, _ := strings.Cut(name, "/")
+	if tenant, err = id.Parse[id.Tenant](of); err != nil {
+		return tenant, op, fmt.Errorf("the task %.80q names no tenant: %w", name, err)
+	}
+	if op, err = id.Parse[id.Operation](which); err != nil {
+		return tenant, op, fmt.Errorf("the task %.80q names no operation: %w", name, err)
+	}
+	return tenant, op, nil
 }
 
 // SetUpBilling makes at Stripe the prices of plans and add-ons, and a webhook endpoint at
@@ -139,6 +157,9 @@ SELECT state AS label, count(*) AS value FROM billing.stripe_objects WHERE state
 const countOpenOperationsAllTenantsSQL = `
 SELECT '' AS label, count(*) AS value FROM billing.operations WHERE state = 'open'`
 
+const countUnreportedOveragesAllTenantsSQL = `
+SELECT '' AS label, count(*) AS value FROM billing.overages WHERE reported_at IS NULL`
+
 // billingMetrics counts what this server takes in and follows, and what any has left to do.
 func billingMetrics(p parts) (seen func(outcome string), followed func(kind, outcome string)) {
 	register := promauto.With(p.registry)
@@ -153,6 +174,8 @@ func billingMetrics(p parts) (seen func(outcome string), followed func(kind, out
 			"nself_billing_objects", "Objects of Stripe's that are not applied: waiting, parked (of nobody yet) or dead (every try failed).", []string{"state"}, nil)},
 		&figure{db: p.db, sql: countOpenOperationsAllTenantsSQL, desc: prometheus.NewDesc(
 			"nself_billing_operations_open", "Changes at Stripe that were begun and are not finished.", nil, nil)},
+		&figure{db: p.db, sql: countUnreportedOveragesAllTenantsSQL, desc: prometheus.NewDesc(
+			"nself_billing_overages_unreported", "Lines for use beyond a soft limit that are on no invoice yet.", nil, nil)},
 	)
 	return func(outcome string) { events.WithLabelValues(outcome).Inc() },
 		func(kind, outcome string) { objects.WithLabelValues(kind, outcome).Inc() }

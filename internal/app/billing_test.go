@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -157,7 +158,7 @@ func TestAnEventIsKeptFollowedAndMeasured(t *testing.T) {
 		`nself_stripe_events_total{outcome="accepted"}`: "1", `nself_stripe_events_total{outcome="repeated"}`: "1", `nself_stripe_events_total{outcome="forged"}`: "1",
 		`nself_stripe_objects_total{kind="customer",outcome="parked"}`: "1",
 		`nself_billing_objects{state="parked"}`:                        "1", `nself_billing_objects{state="waiting"}`: "0", `nself_billing_objects{state="dead"}`: "0",
-		`nself_billing_operations_open`: "0",
+		`nself_billing_operations_open`: "0", `nself_billing_overages_unreported`: "0",
 	} {
 		if got := metric(t, a, name); got != want {
 			t.Errorf("%s is %q, not %s", name, got, want)
@@ -191,5 +192,31 @@ func TestAnOperationIsLookedAfterOnceWhoBeganItHadTheTime(t *testing.T) {
 		if finisher(a.sales.desk)(t.Context(), wrong) == nil {
 			t.Errorf("the task %q was done", wrong)
 		}
+	}
+}
+
+func TestAnOperationWhoseLastTryFailedIsEnded(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	a := newAppWith(t, db, newShop(t).settings())
+	team := pgtest.NewTeam(t, db.Superuser(t))
+	const openSQL = `INSERT INTO billing.operations (tenant_id, kind, actor) VALUES (@tenant_id, 'resume', '{}') RETURNING tenant_id || '/' || id`
+	name, err := pg.Scalar[string](t.Context(), a.DB, openSQL, pgx.NamedArgs{"tenant_id": team.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range a.work.Tasks {
+		if task.Name != finishTask {
+			continue
+		}
+		if err := task.GiveUp(t.Context(), name, errors.New("every try failed")); err != nil {
+			t.Error(err)
+		}
+		if task.GiveUp(t.Context(), team.ID.String(), errors.New("every try failed")) == nil {
+			t.Error("what names no operation was given up")
+		}
+	}
+	if got, err := pg.Scalar[string](t.Context(), a.DB, `SELECT state FROM billing.operations`, nil); got != "failed" || err != nil {
+		t.Errorf("it is %s, %v", got, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 type Account struct {
 	TenantID    id.Tenant  `db:"tenant_id"`
 	State       State      `db:"state"`
-	Since       time.Time  `db:"since"`        // by the account's own clock
+	Since       time.Time  `db:"since"`        // by the account's own clock: of an unpaid one when the payment failed, of a suspended one when the grace ran out
 	GraceUntil  *time.Time `db:"grace_until"`  // nil: no grace is running or has run out
 	DueAt       *time.Time `db:"due_at"`       // when time alone changes something; nil: never
 	SuspendedAt *time.Time `db:"suspended_at"` // of the tenant, by billing; nil: billing did not suspend it
@@ -80,4 +80,9 @@ func (a *Account) save(ctx context.Context, tx pgx.Tx) error {
 	}
 	a.UpdatedAt = at
 	return nil
+}
+
+// standing is the one that the account stands at, which leaves everything as it is.
+func (a Account) standing() standing {
+	return standing{since: a.Since, graceUntil: a.GraceUntil, dueAt: a.DueAt, reminders: a.Reminders}
 }

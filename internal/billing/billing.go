@@ -47,6 +47,8 @@ type Subscription struct {
 	EndedAt            time.Time
 	KeepsPlan          string // of its metadata: what holds until KeepsUntil whatever the price; empty: nothing
 	KeepsUntil         time.Time
+	KeepsPrice         string       // what was paid for KeepsPlan, and is put back where it is wanted again
+	KeepsQuantity      int64        // of KeepsPrice
 	Operation          id.Operation // of its metadata: the operation that made it
 	LatestInvoice      string       // empty: none yet
 	CreatedAt          time.Time

@@ -12,28 +12,31 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 )
 
-// A customer that was deleted takes no more facts. The clock never goes back.
+// A customer that was deleted takes no more facts, in whose place another stands least of
+// all. No customer is of two tenants. The clock never goes back.
 const putCustomerSQL = `
 INSERT INTO billing.customers AS c (tenant_id, stripe_id, livemode, email, currency, balance_minor, delinquent,
 	default_payment_method, clock_id, clock_at, created_at)
-VALUES (@tenant_id, @stripe_id, @livemode, @email, @currency, @balance_minor, @delinquent, @default_payment_method,
-	@clock_id, @clock_at, @created_at)
+SELECT @tenant_id, @stripe_id, @livemode, @email, @currency, @balance_minor, @delinquent, @default_payment_method,
+	@clock_id, @clock_at::timestamptz, @created_at
+WHERE NOT EXISTS (SELECT FROM billing.customers o WHERE o.former <> '{}' AND o.former @> ARRAY[@stripe_id::text])
 ON CONFLICT (tenant_id) DO UPDATE SET stripe_id = excluded.stripe_id, livemode = excluded.livemode, email = excluded.email,
 	currency = excluded.currency, balance_minor = excluded.balance_minor, delinquent = excluded.delinquent,
 	default_payment_method = excluded.default_payment_method, clock_id = excluded.clock_id,
 	clock_at = CASE WHEN c.clock_id = excluded.clock_id THEN greatest(c.clock_at, excluded.clock_at) ELSE excluded.clock_at END,
-	deleted_at = NULL, created_at = excluded.created_at, updated_at = now()
+	deleted_at = NULL, created_at = excluded.created_at, updated_at = now(),
+	former = CASE WHEN c.stripe_id = excluded.stripe_id THEN c.former ELSE c.former || c.stripe_id END
 WHERE (c.stripe_id = excluded.stripe_id) = (c.deleted_at IS NULL)
 RETURNING stripe_id`
 
-// Who deletes a customer at Stripe ends what it had: nothing is heard of that any more
-// once another customer stands in its place.
+// Who deletes a customer at Stripe ends what it had. That is so here before the end of each
+// subscription is heard of, so that the one of the next customer is the main one.
 const endFormerSQL = `
 UPDATE billing.subscriptions s SET
 	status = CASE s.status WHEN 'incomplete' THEN 'incomplete_expired' ELSE 'canceled' END,
 	canceled_at = coalesce(s.canceled_at, c.deleted_at), ended_at = coalesce(s.ended_at, c.deleted_at), updated_at = now()
 FROM billing.customers c
-WHERE c.tenant_id = @tenant_id AND c.stripe_id <> @stripe_id AND c.deleted_at IS NOT NULL
+WHERE c.tenant_id = @tenant_id AND c.stripe_id <> @stripe_id AND c.deleted_at IS NOT NULL AND NOT c.former @> ARRAY[@stripe_id::text]
 	AND s.tenant_id = c.tenant_id AND s.status NOT IN ('canceled', 'incomplete_expired')`
 
 // ApplyCustomer keeps what Stripe says of a customer, and makes it the tenant's where the
@@ -67,11 +70,18 @@ func (b *Book) ApplyCustomer(ctx context.Context, tx pgx.Tx, tenant id.Tenant, c
 	return nil
 }
 
-// keptAnother says why a customer was not kept: a fault, but for one that was deleted,
-// of which something old came late.
+// keptAnother says why a customer was not kept: a fault, but for one that was deleted, or
+// in whose place another stands, of which something old came late.
 func keptAnother(ctx context.Context, tx pgx.Tx, tenant id.Tenant, customer string) error {
+	of, err := TenantOf(ctx, tx, customer)
+	if err != nil || of == tenant {
+		return err
+	}
+	if of != (id.Tenant{}) {
+		return fault.New(fault.WrongStatus, "customer %s is another tenant's", customer)
+	}
 	has, err := CustomerOf(ctx, tx, tenant)
-	if err != nil || has.StripeID == customer {
+	if err != nil {
 		return err
 	}
 	return fault.New(fault.WrongStatus, "the tenant's customer is %s, which is not deleted; %s cannot be it too", has.StripeID, customer)

@@ -47,7 +47,7 @@ func readSubscriptions(ctx context.Context, tx pgx.Tx, tenant id.Tenant) ([]Subs
 	}
 	for i := range all {
 		if slices.Contains(abandoned, all[i].StripeID) {
-			all[i].Status = incompleteExpired
+			all[i].Status = StatusIncompleteExpired
 		}
 	}
 	return all, nil
@@ -65,8 +65,9 @@ type owed struct {
 	HostedURL     *string    `db:"hosted_url"`
 }
 
-// What was paid since makes good what was owed before: Stripe, too, goes by the latest
-// invoice. One that asked for nothing makes nothing good.
+// What is open is owed, whatever was bought and paid since, although Stripe goes by the
+// latest invoice alone. What was written off is owed until something was paid later (an
+// invoice that asked for nothing is none), or the subscription is active again.
 const owedSQL = `
 SELECT i.stripe_id, i.remaining_minor, i.currency, i.attempts, coalesce(i.finalized_at, i.created_at) AS failed_at,
 	greatest(i.finalized_at, i.created_at, p.tried_at) AS last_tried_at, i.next_attempt_at, i.hosted_url
@@ -74,11 +75,11 @@ FROM billing.invoices i
 LEFT JOIN LATERAL (
 	SELECT max(p.created_at) AS tried_at FROM billing.payments p
 	WHERE p.tenant_id = i.tenant_id AND p.invoice_id = i.stripe_id AND p.status = 'failed') p ON true
-WHERE i.tenant_id = @tenant_id AND i.subscription_id = @subscription AND i.status IN ('open', 'uncollectible') AND i.attempts > 0
-	AND NOT EXISTS (
+WHERE i.tenant_id = @tenant_id AND i.subscription_id = @subscription AND i.attempts > 0
+	AND (i.status = 'open' OR i.status = 'uncollectible' AND @status <> 'active' AND NOT EXISTS (
 		SELECT FROM billing.invoices l
 		WHERE l.tenant_id = i.tenant_id AND l.subscription_id = i.subscription_id AND l.status = 'paid' AND l.total_minor > 0
-			AND l.created_at > i.created_at)
+			AND l.created_at > i.created_at))
 ORDER BY failed_at, i.created_at, i.stripe_id`
 
 // latest is what the invoices of a subscription say beside what is owed.
@@ -86,16 +87,22 @@ type latest struct {
 	Status      *string    `db:"status"` // of the subscription's latest invoice; nil: it is not here yet
 	PaidAt      *time.Time `db:"paid_at"`
 	RecoveredAt *time.Time `db:"recovered_at"` // when one was last paid of which a payment had failed
+	LastPaid    *string    `db:"last_paid"`    // the one that was paid last, whichever it is
+	LastPaidAt  *time.Time `db:"last_paid_at"`
 }
 
 const latestSQL = `
-SELECT i.status, i.paid_at, r.recovered_at
+SELECT i.status, i.paid_at, r.recovered_at, l.stripe_id AS last_paid, l.paid_at AS last_paid_at
 FROM billing.subscriptions s
 LEFT JOIN billing.invoices i ON i.tenant_id = s.tenant_id AND i.stripe_id = s.latest_invoice
 LEFT JOIN LATERAL (
 	SELECT max(g.paid_at) AS recovered_at FROM billing.invoices g
 	WHERE g.tenant_id = s.tenant_id AND g.subscription_id = s.stripe_id AND g.status = 'paid' AND EXISTS (
 		SELECT FROM billing.payments p WHERE p.tenant_id = g.tenant_id AND p.invoice_id = g.stripe_id AND p.status = 'failed')) r ON true
+LEFT JOIN LATERAL (
+	SELECT g.stripe_id, g.paid_at FROM billing.invoices g
+	WHERE g.tenant_id = s.tenant_id AND g.subscription_id = s.stripe_id AND g.status = 'paid' AND g.total_minor > 0 AND g.paid_at IS NOT NULL
+	ORDER BY g.paid_at DESC, g.stripe_id LIMIT 1) l ON true
 WHERE s.tenant_id = @tenant_id AND s.stripe_id = @subscription`
 
 // readFacts reads what the standing is a function of, under the account's lock.
@@ -112,7 +119,7 @@ func readFacts(ctx context.Context, tx pgx.Tx, tenant id.Tenant) (facts, error) 
 	if f.main = chooseMain(f.subscriptions); f.main == nil {
 		return f, nil
 	}
-	args := pgx.NamedArgs{"tenant_id": tenant, "subscription": f.main.StripeID}
+	args := pgx.NamedArgs{"tenant_id": tenant, "subscription": f.main.StripeID, "status": f.main.Status}
 	if f.owed, err = pg.All[owed](ctx, tx, owedSQL, args); err != nil {
 		return f, fmt.Errorf("read what %s owes: %w", tenant, err)
 	}

@@ -50,8 +50,8 @@ func TestToCancelIsNoWayToANewGrace(t *testing.T) {
 	s.Status, s.EndedAt, s.LatestInvoice = "canceled", start.Add(8*day), "in_2"
 	account := w.apply(t, start.Add(8*day), credit, s)
 	w.stands(t, billing.Suspended, "free", tenant.Suspended)
-	if !account.Since.Equal(start) {
-		t.Errorf("since %s", account.Since)
+	if !account.GraceUntil.Equal(start.Add(grace)) {
+		t.Errorf("until %s", account.GraceUntil)
 	}
 }
 

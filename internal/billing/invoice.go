@@ -40,7 +40,7 @@ func (b *Book) ApplyInvoice(ctx context.Context, tx pgx.Tx, tenant id.Tenant, in
 	if err != nil {
 		return fmt.Errorf("keep invoice %s: %w", in.ID, err)
 	}
-	if in.Status != "open" || !in.ActionRequired || in.HostedURL == "" {
+	if in.Status != InvoiceOpen || !in.ActionRequired || in.HostedURL == "" {
 		return nil
 	}
 	return b.askToConfirm(ctx, tx, tenant, in)
@@ -61,6 +61,24 @@ func (b *Book) askToConfirm(ctx context.Context, tx pgx.Tx, tenant id.Tenant, in
 		asked = at.Clock // it is still under way
 	}
 	return teller{post: b.post, tx: tx, tenant: of, clock: at.Clock}.tell(ctx, confirmPayment(in, asked))
+}
+
+const forgetInvoiceSQL = `DELETE FROM billing.invoices WHERE tenant_id = @tenant_id AND stripe_id = @invoice AND status = 'draft'`
+
+const hasInvoiceSQL = `SELECT EXISTS (SELECT FROM billing.invoices WHERE tenant_id = @tenant_id AND stripe_id = @invoice)`
+
+// ForgetInvoice removes an invoice that Stripe has no more, which drafts alone come to. It
+// reports false where another than a draft stands here: that one stays.
+func (b *Book) ForgetInvoice(ctx context.Context, tx pgx.Tx, tenant id.Tenant, invoice string) (bool, error) {
+	args := pgx.NamedArgs{"tenant_id": tenant, "invoice": invoice}
+	if _, err := tx.Exec(ctx, forgetInvoiceSQL, args); err != nil {
+		return false, fmt.Errorf("forget invoice %s: %w", invoice, err)
+	}
+	stays, err := pg.Scalar[bool](ctx, tx, hasInvoiceSQL, args)
+	if err != nil {
+		return false, fmt.Errorf("read whether invoice %s stands here: %w", invoice, err)
+	}
+	return !stays, nil
 }
 
 const putPaymentSQL = `

@@ -1,10 +1,14 @@
 package billing
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/queue"
 )
 
@@ -28,6 +32,8 @@ func (r Rules) letters(f facts, s standing, kind queue.MailKind, plan string) []
 		}}
 	case queue.TrialEnding:
 		return trialEnding(f, plan)
+	case queue.TrialEnded:
+		return trialEnded(f, plan)
 	}
 	return nil
 }
@@ -86,16 +92,20 @@ func suspension(f facts, s standing) effect {
 
 // unpaid reports whether it is for want of payment that a grace runs or ran out.
 func (f facts) unpaid(s standing) bool {
-	return f.main.Status != canceled || !s.since.Equal(f.main.end())
+	return f.main.Status != StatusCanceled || !s.since.Equal(f.main.end())
 }
 
+// recovery is told of the invoice that was paid last, which need not be the latest.
 func recovery(f facts, plan string) effect {
-	at := f.clock
+	at, invoice := f.clock, value(f.main.LatestInvoice)
 	if f.latest.PaidAt != nil {
 		at = *f.latest.PaidAt
+		if f.latest.LastPaidAt != nil && f.latest.LastPaidAt.After(at) {
+			at, invoice = *f.latest.LastPaidAt, *f.latest.LastPaid
+		}
 	}
 	return effect{
-		key: "recovered:" + f.main.StripeID + ":" + value(f.main.LatestInvoice), at: at, kind: queue.BillingRecovered,
+		key: "recovered:" + f.main.StripeID + ":" + invoice, at: at, kind: queue.BillingRecovered,
 		values: map[string]string{queue.Plan: plan},
 	}
 }
@@ -118,6 +128,40 @@ func trialEnding(f facts, plan string) []effect {
 	}}
 }
 
+const hasMethodSQL = `
+SELECT EXISTS (SELECT FROM billing.customers WHERE tenant_id = @tenant_id AND default_payment_method IS NOT NULL)
+	OR EXISTS (SELECT FROM billing.payment_methods WHERE tenant_id = @tenant_id)`
+
+// askForCard has the letter that a trial ends ask those for a card who have no way to pay.
+// A method that is not the customer's own may be the subscription's, of a checkout.
+func (s *settlement) askForCard(ctx context.Context, due []effect) error {
+	for _, e := range due {
+		if e.kind != queue.TrialEnding {
+			continue
+		}
+		has, err := pg.Scalar[bool](ctx, s.tx, hasMethodSQL, pgx.NamedArgs{"tenant_id": s.actor.Tenant})
+		if err != nil {
+			return fmt.Errorf("find whether %s has a way to pay: %w", s.actor.Tenant, err)
+		}
+		if !has {
+			e.values[queue.NeedsCard] = "true"
+		}
+	}
+	return nil
+}
+
+// trialEnded is told where a trial ended without a card.
+func trialEnded(f facts, plan string) []effect {
+	m := f.main
+	if m.TrialEnd == nil {
+		return nil
+	}
+	return []effect{{
+		key: fmt.Sprintf("trial-ended:%s:%d", m.StripeID, m.TrialEnd.Unix()), at: *m.TrialEnd, kind: queue.TrialEnded,
+		values: map[string]string{queue.Plan: plan, queue.Deadline: told(*m.TrialEnd)},
+	}}
+}
+
 // confirmPayment is told where a bank wants the customer to confirm.
 func confirmPayment(in Invoice, at time.Time) effect {
 	return effect{
@@ -128,19 +172,16 @@ func confirmPayment(in Invoice, at time.Time) effect {
 	}
 }
 
-// receipt is told of an invoice that was paid.
+// receipt is told of an invoice that was paid, and not by credit alone.
 func (in InvoiceRow) receipt() effect {
-	amount, number := in.PaidMinor, value(in.Number)
-	if amount == 0 {
-		amount = in.TotalMinor // credit paid it
-	}
+	number := value(in.Number)
 	if number == "" {
 		number = in.StripeID
 	}
 	return effect{
 		key: "invoice:" + in.StripeID, at: *in.PaidAt, kind: queue.Invoice,
 		values: map[string]string{
-			queue.Number: number, queue.Amount: strconv.FormatInt(amount, 10), queue.Currency: in.Currency,
+			queue.Number: number, queue.Amount: strconv.FormatInt(in.PaidMinor, 10), queue.Currency: in.Currency,
 			queue.PaidAt: told(*in.PaidAt), queue.Link: value(in.HostedURL),
 		},
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nself/tenancy/internal/billing"
 	"github.com/nself/tenancy/internal/queue"
+	"github.com/nself/tenancy/internal/tenant"
 )
 
 // lastMail is the values of the newest mail, which is of this kind, without the tenant's
@@ -68,7 +69,7 @@ func TestTheEndOfATrialIsToldOnceThreeDaysBefore(t *testing.T) {
 	w := newWorld(t)
 	s := subscription("sub_1", "trialing")
 	s.TrialEnd = start.Add(14 * day)
-	account := w.apply(t, s, start.Add(11*day-time.Second))
+	account := w.apply(t, card, s, start.Add(11*day-time.Second))
 	if len(w.mails(t)) != 0 || !account.DueAt.Equal(start.Add(11*day)) {
 		t.Errorf("%d mails, due %s", len(w.mails(t)), account.DueAt)
 	}
@@ -76,6 +77,63 @@ func TestTheEndOfATrialIsToldOnceThreeDaysBefore(t *testing.T) {
 	want := map[string]string{queue.Plan: "Pro", queue.Amount: "9900", queue.Currency: "usd", queue.Deadline: "2026-03-24T12:00:00Z"}
 	if diff := cmp.Diff(want, w.lastMail(t, queue.TrialEnding)); diff != "" || len(w.mails(t)) != 1 {
 		t.Error(len(w.mails(t)), diff)
+	}
+}
+
+// card is a payment method of the customer, who has not made it the default.
+var card = billing.PaymentMethod{ID: "pm_1", Customer: "cus_1", Kind: "card", Brand: "visa", Last4: "4242", CreatedAt: start}
+
+func TestWhoHasNoWayToPayIsToldThatATrialsEndNeedsACard(t *testing.T) {
+	for name, c := range map[string]struct {
+		before []any
+		card   bool
+	}{
+		"nothing": {nil, false}, "a card": {[]any{card}, true},
+		"a default": {[]any{billing.Customer{ID: "cus_1", DefaultPaymentMethod: "pm_2", ClockID: "clock_1", ClockAt: start, CreatedAt: start}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.apply(t, c.before...)
+			s := subscription("sub_1", "trialing")
+			s.TrialEnd = start.Add(14 * day)
+			w.apply(t, s, start.Add(11*day))
+			want := map[string]string{queue.Plan: "Pro", queue.Amount: "9900", queue.Currency: "usd", queue.Deadline: "2026-03-24T12:00:00Z"}
+			if !c.card {
+				want[queue.NeedsCard] = "true"
+			}
+			if diff := cmp.Diff(want, w.lastMail(t, queue.TrialEnding)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestATrialThatEndedWithoutACardIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	s := subscription("sub_1", "paused")
+	s.TrialEnd = start.Add(14 * day)
+	w.apply(t, s.TrialEnd, s, s, s.TrialEnd.Add(day))
+	want := map[string]string{queue.Plan: "Pro", queue.Deadline: "2026-03-24T12:00:00Z"}
+	if diff := cmp.Diff(want, w.lastMail(t, queue.TrialEnded)); diff != "" || len(w.mails(t)) != 1 {
+		t.Error(len(w.mails(t)), diff)
+	}
+	if diff := cmp.Diff([]string{"trial-ended:sub_1:1774353600"}, w.effects(t)); diff != "" {
+		t.Error(diff)
+	}
+	w.stands(t, billing.Paused, "free", tenant.Active)
+	s.TrialEnd = start.Add(20 * day) // another trial, which ends so too
+	w.apply(t, s.TrialEnd, s)
+	want[queue.Deadline] = "2026-03-30T12:00:00Z"
+	if diff := cmp.Diff(want, w.lastMail(t, queue.TrialEnded)); diff != "" || len(w.mails(t)) != 2 {
+		t.Error(len(w.mails(t)), diff)
+	}
+}
+
+func TestATrialsEndIsToldFromEveryState(t *testing.T) {
+	for _, from := range billing.States {
+		if move, _ := billing.TransitionOf(from, billing.OnPause); move.Letter != queue.TrialEnded {
+			t.Errorf("from %s the letter is %q", from, move.Letter)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ SELECT NOT EXISTS (SELECT FROM billing.billing_cycles WHERE tenant_id = @tenant_
 // whether somebody looked while it was paid makes no difference. It is done before the
 // tenant is locked: usage locks the periods first, then the tenant.
 func (s *settlement) levelCycle(ctx context.Context) error {
-	if s.facts.main == nil || s.facts.main.Status == incomplete || s.facts.undecided() {
+	if s.facts.main == nil || s.facts.main.Status == StatusIncomplete || s.facts.undecided() {
 		return nil
 	}
 	anchor := s.facts.main.AnchorAt

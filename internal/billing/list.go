@@ -29,6 +29,16 @@ func Subscriptions(ctx context.Context, db pg.DB, tenant *id.Tenant) ([]Subscrip
 	return list[SubscriptionRow](ctx, db, subscriptionsAllTenantsSQL, pgx.NamedArgs{"only": tenant})
 }
 
+const itemsAllTenantsSQL = `
+SELECT tenant_id, subscription_id, stripe_id, price_id, quantity, addon FROM billing.subscription_items` + ofTenant + `
+ORDER BY subscription_id, stripe_id`
+
+// AllItems reads the items of the subscriptions of a tenant, or of all where it is nil, by
+// subscription.
+func AllItems(ctx context.Context, db pg.DB, tenant *id.Tenant) ([]ItemRow, error) {
+	return list[ItemRow](ctx, db, itemsAllTenantsSQL, pgx.NamedArgs{"only": tenant})
+}
+
 const invoicesAllTenantsSQL = `SELECT ` + invoiceColumns + ` FROM billing.invoices` + ofTenant + ` AND created_at >= @since ORDER BY created_at, stripe_id`
 
 // Invoices reads the invoices that were made at or after since, of a tenant or of all

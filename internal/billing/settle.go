@@ -53,7 +53,10 @@ func (b *Book) Settle(ctx context.Context, tx pgx.Tx, tenant id.Tenant) (Account
 	if s.move, known = TransitionOf(s.account.State, s.cause); !known {
 		return Account{}, fmt.Errorf("the account of %s is in the state %q, which billing does not know", tenant, s.account.State)
 	}
-	for _, step := range []func(context.Context) error{s.chooseMain, s.levelAddons, s.levelCycle} {
+	if s.facts.overtaken() {
+		s.standing, s.move = s.account.standing(), Transition{To: s.account.State}
+	}
+	for _, step := range []func(context.Context) error{s.chooseMain, s.levelCycle} {
 		if err := step(ctx); err != nil {
 			return Account{}, err
 		}
@@ -69,8 +72,15 @@ func (s *settlement) level(ctx context.Context, b *Book) (Account, error) {
 	after := s.account
 	s.rest()
 	after.State, after.Since, after.GraceUntil, after.DueAt, after.Reminders = s.move.To, s.since, s.graceUntil, s.dueAt, s.reminders
+	if s.move.To == Suspended && s.cause != "" {
+		after.Since = *s.graceUntil
+	}
 	plan, err := s.levelPlan(ctx)
 	if err != nil {
+		return Account{}, err
+	}
+	// After the plan: with the end of what is paid, the running period is noted with its add-ons.
+	if err := s.levelAddons(ctx); err != nil {
 		return Account{}, err
 	}
 	if after.SuspendedAt, err = s.levelService(ctx); err != nil {
@@ -106,7 +116,7 @@ func (s *settlement) record(ctx context.Context, plan string) error {
 
 const receiptsDueSQL = `
 SELECT ` + invoiceColumns + ` FROM billing.invoices i
-WHERE tenant_id = @tenant_id AND status = 'paid' AND total_minor > 0 AND paid_at IS NOT NULL AND NOT EXISTS (
+WHERE tenant_id = @tenant_id AND status = 'paid' AND paid_minor > 0 AND paid_at IS NOT NULL AND NOT EXISTS (
 	SELECT FROM billing.effects e WHERE e.tenant_id = i.tenant_id AND e.key = 'invoice:' || i.stripe_id)
 ORDER BY paid_at, stripe_id`
 
@@ -122,6 +132,9 @@ func (s *settlement) tell(ctx context.Context, b *Book) error {
 		return fmt.Errorf("find invoices to tell of: %w", err)
 	}
 	due := b.rules.letters(s.facts, s.standing, s.move.Letter, plan)
+	if err := s.askForCard(ctx, due); err != nil {
+		return err
+	}
 	for _, in := range paid {
 		due = append(due, in.receipt())
 	}
@@ -146,7 +159,7 @@ func (s *settlement) planName(ctx context.Context) (string, error) {
 // the account does not go by them.
 func (s *settlement) noteSecond(ctx context.Context, t teller) error {
 	for _, other := range s.facts.subscriptions {
-		running := rank[other.Status] > 0 && other.Status != canceled
+		running := rank[other.Status] > 0 && other.Status != StatusCanceled
 		if !running || other.StripeID == s.facts.main.StripeID {
 			continue
 		}

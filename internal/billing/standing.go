@@ -9,20 +9,8 @@ import (
 // trialNotice is how long before its end a trial's end is told.
 const trialNotice = 3 * 24 * time.Hour
 
-// Stripe's words for the status of a subscription.
-const (
-	active            = "active"
-	trialing          = "trialing"
-	pastDue           = "past_due"
-	unpaid            = "unpaid"
-	paused            = "paused"
-	canceled          = "canceled"
-	incomplete        = "incomplete"
-	incompleteExpired = "incomplete_expired"
-)
-
 // rank orders subscriptions that came to life, the better first; others are not in it.
-var rank = map[string]int{active: 1, trialing: 2, pastDue: 3, unpaid: 4, paused: 5, canceled: 6}
+var rank = map[string]int{StatusActive: 1, StatusTrialing: 2, StatusPastDue: 3, StatusUnpaid: 4, StatusPaused: 5, StatusCanceled: 6}
 
 // chooseMain picks the subscription that the account goes by. Among those that ended it
 // is the last that did: its end is the account's.
@@ -40,7 +28,7 @@ func chooseMain(all []SubscriptionRow) *SubscriptionRow {
 	if found := best(live, compareLive); found != nil {
 		return found
 	}
-	waiting := func(s SubscriptionRow) bool { return s.Status == incomplete }
+	waiting := func(s SubscriptionRow) bool { return s.Status == StatusIncomplete }
 	return best(waiting, func(a, b SubscriptionRow) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.StripeID, b.StripeID))
 	})
@@ -48,7 +36,7 @@ func chooseMain(all []SubscriptionRow) *SubscriptionRow {
 
 func compareLive(a, b SubscriptionRow) int {
 	ended := 0
-	if a.Status == canceled && b.Status == canceled {
+	if a.Status == StatusCanceled && b.Status == StatusCanceled {
 		ended = b.end().Compare(a.end())
 	}
 	return cmp.Or(cmp.Compare(rank[a.Status], rank[b.Status]), ended, a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.StripeID, b.StripeID))
@@ -66,7 +54,7 @@ func (s SubscriptionRow) end() time.Time {
 
 // paying reports whether what is on the subscription may be used.
 func (s SubscriptionRow) paying() bool {
-	return slices.Contains([]string{trialing, active, pastDue, unpaid}, s.Status)
+	return slices.Contains([]string{StatusTrialing, StatusActive, StatusPastDue, StatusUnpaid}, s.Status)
 }
 
 // facts are all that the standing of an account is a function of.
@@ -101,17 +89,23 @@ func (r Rules) stand(f facts) standing {
 		return s
 	}
 	switch m := *f.main; m.Status {
-	case incomplete:
+	case StatusIncomplete:
 		s.cause, s.since = FirstPayment, m.CreatedAt
-	case trialing:
+	case StatusTrialing:
 		s.cause, s.since = Trial, m.CreatedAt
-	case active:
+	case StatusActive:
 		s.cause, s.since = Paid, f.paidSince()
-	case paused:
+		if len(f.owed) > 0 {
+			s = r.grace(f.clock, f.unpaidSince(), UnpaidInGrace, UnpaidPastGrace)
+		}
+	case StatusPaused:
 		s.cause, s.since = OnPause, m.CurrentPeriodStart
-	case pastDue, unpaid:
+		if m.TrialEnd != nil {
+			s.since = *m.TrialEnd
+		}
+	case StatusPastDue, StatusUnpaid:
 		s = r.grace(f.clock, f.unpaidSince(), UnpaidInGrace, UnpaidPastGrace)
-	case canceled:
+	case StatusCanceled:
 		since := m.end()
 		if len(f.owed) > 0 && f.owed[0].FailedAt.Before(since) {
 			since = f.owed[0].FailedAt // to cancel is no way to a new grace
@@ -136,7 +130,15 @@ func (r Rules) stand(f facts) standing {
 // tells whether it ever began, is not here yet. Until it is, the plan stays and nobody is
 // told of an end.
 func (f facts) undecided() bool {
-	return f.main.Status == canceled && f.main.LatestInvoice != nil && f.latest.Status == nil
+	return f.main.Status == StatusCanceled && f.main.LatestInvoice != nil && f.latest.Status == nil
+}
+
+// overtaken reports whether the subscription is still said to be unpaid although nothing is
+// owed any more: the invoice was fetched after it. Until it is fetched again nothing
+// changes.
+func (f facts) overtaken() bool {
+	return f.main != nil && (f.main.Status == StatusPastDue || f.main.Status == StatusUnpaid) &&
+		len(f.owed) == 0 && f.latest.Status != nil && *f.latest.Status == InvoicePaid
 }
 
 func (r Rules) grace(clock, since time.Time, within, past Cause) standing {
@@ -149,8 +151,11 @@ func (r Rules) grace(clock, since time.Time, within, past Cause) standing {
 
 // paidSince is when the account came to be in order.
 func (f facts) paidSince() time.Time {
-	since := f.main.CreatedAt
-	for _, at := range []*time.Time{f.main.TrialEnd, f.latest.RecoveredAt} {
+	since, moments := f.main.CreatedAt, []*time.Time{f.main.TrialEnd, f.latest.RecoveredAt}
+	if f.main.TrialEnd != nil {
+		moments = append(moments, &f.main.AnchorAt) // it was resumed after the trial
+	}
+	for _, at := range moments {
 		if at != nil && at.After(since) && !at.After(f.clock) {
 			since = *at
 		}
@@ -159,13 +164,12 @@ func (f facts) paidSince() time.Time {
 }
 
 // unpaidSince is when the payment failed that is still owed. Where it is not known yet
-// which it was, or its invoice is paid and the subscription not told, nobody is to be
-// suspended for the order in which that arrives.
+// which it was, nobody is to be suspended for the order in which that arrives.
 func (f facts) unpaidSince() time.Time {
 	switch {
 	case len(f.owed) > 0:
 		return f.owed[0].FailedAt
-	case f.main.LatestInvoice != nil && (f.latest.Status == nil || *f.latest.Status == "paid"):
+	case f.main.LatestInvoice != nil && f.latest.Status == nil:
 		return f.clock
 	}
 	return f.main.CurrentPeriodStart
@@ -175,9 +179,9 @@ func (f facts) unpaidSince() time.Time {
 func (s SubscriptionRow) planInForce(clock time.Time) *string {
 	free := FreePlan
 	switch {
-	case s.Status == canceled || s.Status == paused:
+	case s.Status == StatusCanceled || s.Status == StatusPaused:
 		return &free
-	case s.Status == incomplete:
+	case s.Status == StatusIncomplete:
 		return nil
 	case s.kept(clock):
 		return s.KeepsPlan

@@ -12,10 +12,12 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 )
 
-const tenantOfAllTenantsSQL = `SELECT tenant_id FROM billing.customers WHERE stripe_id = @customer`
+const tenantOfAllTenantsSQL = `
+SELECT tenant_id FROM billing.customers WHERE stripe_id = @customer
+	OR former <> '{}' AND former @> ARRAY[@customer::text]`
 
-// TenantOf says whose a customer at Stripe is, one that was deleted there too; zero: of
-// nobody here.
+// TenantOf says whose a customer at Stripe is, one that was deleted there too, in whose
+// place another may stand since; zero: of nobody here.
 func TenantOf(ctx context.Context, db pg.DB, customerID string) (id.Tenant, error) {
 	found, err := pg.Scalar[id.Tenant](ctx, db, tenantOfAllTenantsSQL, pgx.NamedArgs{"customer": customerID})
 	if err != nil && !pg.NoRow(err) {
@@ -52,30 +54,9 @@ func MainOf(ctx context.Context, db pg.DB, tenant id.Tenant) (SubscriptionRow, e
 	return orFault(found, err, none, "read the subscription of "+tenant.String())
 }
 
-const itemsSQL = `
-SELECT tenant_id, subscription_id, stripe_id, price_id, quantity, addon FROM billing.subscription_items
-WHERE tenant_id = @tenant_id AND subscription_id = @subscription ORDER BY stripe_id`
-
-// Items reads the items of a subscription, by id; none where there is no such.
-func Items(ctx context.Context, db pg.DB, tenant id.Tenant, subscription string) ([]ItemRow, error) {
-	found, err := pg.All[ItemRow](ctx, db, itemsSQL, pgx.NamedArgs{"tenant_id": tenant, "subscription": subscription})
-	if err != nil {
-		return nil, fmt.Errorf("read the items of %s: %w", subscription, err)
-	}
-	return found, nil
-}
-
 const invoiceColumns = `tenant_id, stripe_id, subscription_id, number, status, reason, currency, subtotal_minor, tax_minor, total_minor,
 	due_minor, paid_minor, remaining_minor, attempts, next_attempt_at, period_start, period_end, finalized_at, paid_at,
 	hosted_url, pdf_url, livemode, created_at, updated_at`
-
-const invoiceSQL = `SELECT ` + invoiceColumns + ` FROM billing.invoices WHERE tenant_id = @tenant_id AND stripe_id = @invoice`
-
-// InvoiceOf reads an invoice of a tenant; not-found where it has no such.
-func InvoiceOf(ctx context.Context, db pg.DB, tenant id.Tenant, invoice string) (InvoiceRow, error) {
-	found, err := pg.One[InvoiceRow](ctx, db, invoiceSQL, pgx.NamedArgs{"tenant_id": tenant, "invoice": invoice})
-	return orFault(found, err, fault.New(fault.NotFound, "there is no invoice %.80q", invoice), "read invoice "+invoice)
-}
 
 const planSQL = `SELECT code, name, price_minor, currency, per_seat, trial_days, position FROM billing.plans WHERE code = @code`
 

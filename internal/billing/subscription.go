@@ -7,57 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/id"
-	"github.com/nself/tenancy/internal/pg"
 )
-
-const pricesSQL = `SELECT price_id, plan, addon FROM billing.prices WHERE price_id = ANY (@prices::text[])`
-
-type priceRow struct {
-	Price string  `db:"price_id"`
-	Plan  *string `db:"plan"`
-	Addon *string `db:"addon"`
-}
-
-// lines is what the items of a subscription are of.
-type lines struct {
-	plan        *string
-	quantity    int64 // of the plan's own item
-	amount      int64
-	ids, prices []string
-	quantities  []int64
-	addons      []*string
-	unknown     []string // prices of nothing here
-	planItem    string
-}
-
-// readLines finds out what the items are of. Where two are of plans, the first by its id
-// decides.
-func readLines(ctx context.Context, tx pgx.Tx, items []Item) (lines, error) {
-	l := lines{quantity: 1, ids: []string{}, prices: []string{}, quantities: []int64{}, addons: []*string{}}
-	for _, item := range items {
-		l.prices = append(l.prices, item.Price)
-	}
-	found, err := pg.All[priceRow](ctx, tx, pricesSQL, pgx.NamedArgs{"prices": l.prices})
-	if err != nil {
-		return l, fmt.Errorf("look up the prices of a subscription: %w", err)
-	}
-	of := make(map[string]priceRow, len(found))
-	for _, price := range found {
-		of[price.Price] = price
-	}
-	for _, item := range items {
-		price, ok := of[item.Price]
-		if !ok {
-			l.unknown = append(l.unknown, item.Price)
-		}
-		if price.Plan != nil && (l.plan == nil || item.ID < l.planItem) {
-			l.plan, l.quantity, l.planItem = price.Plan, item.Quantity, item.ID
-		}
-		l.amount += item.AmountMinor * item.Quantity
-		l.ids, l.quantities, l.addons = append(l.ids, item.ID), append(l.quantities, item.Quantity), append(l.addons, price.Addon)
-	}
-	return l, nil
-}
 
 const putSubscriptionSQL = `
 INSERT INTO billing.subscriptions (tenant_id, stripe_id, status, plan, quantity, amount_minor, currency, current_period_start,
@@ -87,23 +37,39 @@ DELETE FROM billing.subscription_items WHERE tenant_id = @tenant_id AND subscrip
 // tenant's. unknownPrices are those that are of no plan and no add-on here: it is kept
 // all the same, and is applied anew once they are known.
 func (b *Book) ApplySubscription(ctx context.Context, tx pgx.Tx, tenant id.Tenant, s Subscription) (unknownPrices []string, err error) {
-	l, err := readLines(ctx, tx, s.Items)
+	l, err := Sort(ctx, tx, s.Items)
 	if err != nil {
 		return nil, err
 	}
-	args := pgx.NamedArgs{
-		"tenant_id": tenant, "stripe_id": s.ID, "status": s.Status, "plan": l.plan, "quantity": l.quantity, "amount_minor": l.amount,
-		"currency": s.Currency, "current_period_start": s.CurrentPeriodStart, "current_period_end": s.CurrentPeriodEnd,
-		"anchor_at": s.AnchorAt, "trial_end": moment(s.TrialEnd), "cancel_at_period_end": s.CancelAtPeriodEnd,
-		"cancel_at": moment(s.CancelAt), "canceled_at": moment(s.CanceledAt), "ended_at": moment(s.EndedAt),
-		"keeps_plan": text(s.KeepsPlan), "keeps_until": moment(s.KeepsUntil), "latest_invoice": text(s.LatestInvoice),
-		"livemode": s.Livemode, "created_at": s.CreatedAt,
-		"ids": l.ids, "prices": l.prices, "quantities": l.quantities, "addons": l.addons,
-	}
+	args := s.args(l)
+	args["tenant_id"] = tenant
 	for _, statement := range []string{putSubscriptionSQL, dropItemsSQL, putItemsSQL} {
 		if _, err := tx.Exec(ctx, statement, args); err != nil {
 			return nil, fmt.Errorf("keep subscription %s: %w", s.ID, err)
 		}
 	}
-	return l.unknown, nil
+	return l.Unknown, nil
+}
+
+// args are the values of the subscription and of its items.
+func (s Subscription) args(l Lines) pgx.NamedArgs {
+	quantity, amount := int64(1), int64(0)
+	if l.PlanItem != nil {
+		quantity = l.PlanItem.Quantity
+	}
+	ids, prices, quantities, addons := []string{}, []string{}, []int64{}, []*string{}
+	for _, item := range s.Items {
+		amount += item.AmountMinor * item.Quantity
+		ids, prices = append(ids, item.ID), append(prices, item.Price)
+		quantities, addons = append(quantities, item.Quantity), append(addons, l.addons[item.ID])
+	}
+	return pgx.NamedArgs{
+		"stripe_id": s.ID, "status": s.Status, "plan": text(l.Plan), "quantity": quantity, "amount_minor": amount,
+		"currency": s.Currency, "current_period_start": s.CurrentPeriodStart, "current_period_end": s.CurrentPeriodEnd,
+		"anchor_at": s.AnchorAt, "trial_end": moment(s.TrialEnd), "cancel_at_period_end": s.CancelAtPeriodEnd,
+		"cancel_at": moment(s.CancelAt), "canceled_at": moment(s.CanceledAt), "ended_at": moment(s.EndedAt),
+		"keeps_plan": text(s.KeepsPlan), "keeps_until": moment(s.KeepsUntil), "latest_invoice": text(s.LatestInvoice),
+		"livemode": s.Livemode, "created_at": s.CreatedAt,
+		"ids": ids, "prices": prices, "quantities": quantities, "addons": addons,
+	}
 }

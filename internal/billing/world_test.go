@@ -3,6 +3,9 @@ package billing_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -16,7 +19,22 @@ import (
 	"github.com/nself/tenancy/internal/tenant"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// everydayChecks is how many histories an ordinary run makes; -rapid.checks asks for
+// another number, of which a full run has 100.
+const everydayChecks = "40"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if !asked {
+		if err := flag.Set("rapid.checks", everydayChecks); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	pgtest.Main(m)
+}
 
 const (
 	day   = 24 * time.Hour

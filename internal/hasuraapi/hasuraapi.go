@@ -6,6 +6,7 @@
 package hasuraapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -31,12 +32,14 @@ type Credential struct {
 type Client struct {
 	base       string
 	credential Credential
+	limit      time.Duration // of a call whose context has none; 0: none
 	http       *http.Client
 	graphql    *graphql.Client
 }
 
 // New makes a client of the Hasura at endpoint: its base URL, with or without
-// /v1/graphql. httpClient may be nil, which means one that gives up after a minute.
+// /v1/graphql. httpClient may be nil, which means one that gives up when the context of
+// the call does, or after a minute where that has no deadline.
 // Redirects are not followed, as they would carry the admin secret to another host.
 func New(endpoint string, credential Credential, httpClient *http.Client) (*Client, error) {
 	base, err := BaseURL(endpoint)
@@ -46,12 +49,12 @@ func New(endpoint string, credential Credential, httpClient *http.Client) (*Clie
 	if (credential.AdminSecret == "") == (credential.Token == "") {
 		return nil, errors.New("exactly one of the admin secret and a token is needed to call Hasura")
 	}
-	own := http.Client{Timeout: defaultTimeout}
+	own, limit := http.Client{}, defaultTimeout
 	if httpClient != nil {
-		own = *httpClient
+		own, limit = *httpClient, 0
 	}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c := &Client{base: base, credential: credential, http: &own}
+	c := &Client{base: base, credential: credential, limit: limit, http: &own}
 	c.graphql = graphql.NewClient(base+graphqlPath, c.http).WithRequestModifier(c.authorize)
 	return c, nil
 }
@@ -80,6 +83,14 @@ func (c *Client) Endpoint() string { return c.base }
 
 // Operator reports whether the client asks with the admin secret.
 func (c *Client) Operator() bool { return c.credential.AdminSecret != "" }
+
+// bounded gives a call that has no deadline the client's own.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, set := ctx.Deadline(); set || c.limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.limit)
+}
 
 func (c *Client) authorize(r *http.Request) {
 	if c.Operator() {

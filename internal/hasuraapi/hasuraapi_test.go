@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -214,5 +215,31 @@ func TestAConflictKeepsItsCode(t *testing.T) {
 	var got *Error
 	if !errors.As(err, &got) || got.Code != "conflict" || got.Status != 409 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// What takes minutes is waited for by whoever says so.
+func TestACallLastsAsLongAsItsContextSays(t *testing.T) {
+	answered := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // so that it is seen when the client hangs up
+		select {
+		case <-answered:
+			_, _ = io.WriteString(w, `{"data":{}}`)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(slow.Close)
+	c := client(t, slow.URL, Credential{Token: "t"})
+	c.limit = 50 * time.Millisecond
+	var late *Error
+	if err := c.Do(t.Context(), "{ a }", nil, &none{}); !errors.As(err, &late) || late.Code != Unreachable || !strings.Contains(late.Message, "no answer in time") {
+		t.Errorf("without a deadline: %v", err)
+	}
+	time.AfterFunc(4*c.limit, func() { close(answered) })
+	longer, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	if err := c.Do(longer, "{ a }", nil, &none{}); err != nil {
+		t.Errorf("with a later one: %v", err)
 	}
 }

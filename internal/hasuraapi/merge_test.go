@@ -237,7 +237,9 @@ func respell(key string, value any) any {
 		}
 		switch key {
 		case "definition":
-			delete(value, "timeout")
+			if value["timeout"] == 30.0 {
+				delete(value, "timeout")
+			}
 		case "configuration":
 			value["custom_root_fields"], value["column_config"], value["custom_column_names"] = map[string]any{}, map[string]any{}, map[string]any{}
 		case "manual_configuration":

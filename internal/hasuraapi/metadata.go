@@ -80,6 +80,8 @@ func (c *Client) Inconsistent(ctx context.Context) ([]Inconsistency, error) {
 
 // command posts one command. Every failure is an *Error.
 func (c *Client) command(ctx context.Context, cmd command, into any) error {
+	ctx, done := c.bounded(ctx)
+	defer done()
 	body, err := json.Marshal(cmd)
 	if err != nil {
 		return &Error{Message: fmt.Sprintf("%s cannot be sent: %v", cmd.Type, err), cause: err}

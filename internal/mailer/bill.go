@@ -15,6 +15,7 @@ type bill struct {
 	Amount           string // with its currency, as people read it
 	Deadline, PaidAt string // times as people read them
 	Again            bool   // it is a reminder
+	NeedsCard        bool   // there is no way to pay
 	Unpaid           bool   // why service is suspended; otherwise the subscription ended
 }
 
@@ -48,6 +49,10 @@ func readBill(m queue.Mail) (b bill, err error) {
 	if cause := v[queue.Cause]; cause != "" && cause != queue.CausePayment && cause != queue.CauseEnded {
 		return bill{}, wrong(queue.Cause, queue.CausePayment+" or "+queue.CauseEnded)
 	}
+	if card := v[queue.NeedsCard]; card != "" && card != "true" {
+		return bill{}, wrong(queue.NeedsCard, "true, or nothing,")
+	}
+	b.NeedsCard = v[queue.NeedsCard] != ""
 	b.Unpaid = v[queue.Cause] == queue.CausePayment
 	b.Plan, b.Number = line(v[queue.Plan], nameRunes), line(v[queue.Number], nameRunes)
 	if b.Deadline, err = moment(v, queue.Deadline); err != nil {

@@ -28,6 +28,7 @@ var needed = map[queue.MailKind][]string{
 	queue.PaymentAction:     {queue.TenantName, queue.Amount, queue.Currency, queue.Link},
 	queue.Invoice:           {queue.TenantName, queue.Number, queue.Amount, queue.Currency, queue.PaidAt},
 	queue.TrialEnding:       {queue.TenantName, queue.Plan, queue.Amount, queue.Currency, queue.Deadline},
+	queue.TrialEnded:        {queue.TenantName, queue.Plan, queue.Deadline},
 	queue.BillingSuspended:  {queue.TenantName, queue.Cause},
 	queue.BillingRecovered:  {queue.TenantName},
 	queue.SubscriptionEnded: {queue.TenantName, queue.Plan},

@@ -10,16 +10,19 @@ import (
 
 // lineChange is a change of how many of something a subscription has.
 type lineChange struct {
-	Subscription string `json:"subscription"` // empty: there is nothing to change
-	Item         string `json:"item"`         // empty: a new one
-	Price        string `json:"price"`
-	Quantity     int64  `json:"quantity"` // 0: the item goes
-	Proration    string `json:"proration"`
-	Payment      string `json:"payment,omitempty"`
+	Subscription string          `json:"subscription"` // empty: there is nothing to change
+	Item         string          `json:"item"`         // empty: a new one
+	Price        string          `json:"price"`
+	Quantity     int64           `json:"quantity"` // 0: the item goes
+	Proration    string          `json:"proration"`
+	Payment      string          `json:"payment,omitempty"`
+	TrialOver    bool            `json:"trialOver,omitempty"`
+	Keeps        *stripeapi.Kept `json:"keeps,omitempty"` // nil: what is kept stays
+	Extra        *extra          `json:"extra,omitempty"` // nil: nothing is charged beside the item
 }
 
 // setAddon sets how many of an add-on there are: more are paid at once or are not had,
-// fewer are credited on the next invoice.
+// fewer are credited on the next invoice. More of them end a trial: it is of the plan.
 func (r *run) setAddon(ctx context.Context) error {
 	in, err := input[SetAddon](r.op)
 	if err != nil {
@@ -37,7 +40,7 @@ func (r *run) chooseAddon(ctx context.Context, in SetAddon) (lineChange, error) 
 	if err != nil {
 		return lineChange{}, err
 	}
-	has, found := now.addons[in.Addon]
+	has, found := now.Addons[in.Addon]
 	c := lineChange{Subscription: now.ID, Item: has.ID, Price: has.Price, Quantity: in.Quantity, Proration: stripeapi.ProrateLater}
 	switch {
 	case in.Quantity == has.Quantity: // of one that it does not have, 0
@@ -45,8 +48,8 @@ func (r *run) chooseAddon(ctx context.Context, in SetAddon) (lineChange, error) 
 	case in.Quantity > has.Quantity:
 		c.Proration, c.Payment = stripeapi.ProrateAtOnce, stripeapi.PayOrFail
 	}
-	if now.Status == statusTrialing {
-		c.Proration, c.Payment = stripeapi.ProrateNot, ""
+	if now.Status == billing.StatusTrialing {
+		c.Proration, c.TrialOver = stripeapi.ProrateNot, in.Quantity > has.Quantity
 	}
 	if found {
 		return c, nil
@@ -57,33 +60,6 @@ func (r *run) chooseAddon(ctx context.Context, in SetAddon) (lineChange, error) 
 	}
 	c.Price = price.ID
 	return c, checkCurrency(price.Currency, now.Currency)
-}
-
-// setSeats brings the quantity of a plan that is paid per seat to the people there are.
-func (r *run) setSeats(ctx context.Context) error {
-	c, err := choose(ctx, r, stepChange, func() (lineChange, error) {
-		now, err := r.present(ctx, changeable)
-		if err != nil || now.planItem == nil {
-			return lineChange{}, err
-		}
-		plan, err := billing.Plan(ctx, r.desk.config.DB, now.plan)
-		if err != nil || !plan.PerSeat {
-			return lineChange{}, err
-		}
-		seats, err := r.desk.seats(ctx, r.op.TenantID)
-		if err != nil || seats == now.planItem.Quantity {
-			return lineChange{}, err
-		}
-		c := lineChange{Subscription: now.ID, Item: now.planItem.ID, Price: now.planItem.Price, Quantity: seats, Proration: stripeapi.ProrateLater}
-		if now.Status == statusTrialing {
-			c.Proration = stripeapi.ProrateNot
-		}
-		return c, nil
-	})
-	if err != nil || c.Subscription == "" {
-		return err
-	}
-	return r.setLine(ctx, c)
 }
 
 // setLine is the step that changes one item of a subscription.
@@ -97,7 +73,7 @@ func (r *run) setLine(ctx context.Context, c lineChange) error {
 		step: stepUpdate,
 		write: func(ctx context.Context, key string) (string, error) {
 			_, err := stripe.UpdateSubscription(ctx, key, c.Subscription, stripeapi.SubscriptionChange{
-				Items: []stripeapi.ItemChange{item}, Proration: c.Proration, Payment: c.Payment,
+				Items: []stripeapi.ItemChange{item}, Proration: c.Proration, Payment: c.Payment, TrialOver: c.TrialOver, Kept: c.Keeps,
 			})
 			return c.Subscription, err
 		},

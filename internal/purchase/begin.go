@@ -47,10 +47,10 @@ func (d *Desk) check(ctx context.Context, tx pgx.Tx, tenant id.Tenant, in Input)
 	case SetAddon:
 		return in, d.checkAddon(ctx, tx, tenant, in)
 	case Cancel:
-		_, err := subscriptionOf(ctx, tx, tenant, append(changeable, statusUnpaid, statusPaused, statusIncomplete))
+		_, err := subscriptionOf(ctx, tx, tenant, endable)
 		return in, err
 	case Resume:
-		_, err := subscriptionOf(ctx, tx, tenant, append(changeable, statusUnpaid, statusPaused))
+		_, err := subscriptionOf(ctx, tx, tenant, resumable)
 		return in, err
 	case Portal:
 		return d.checkPortal(ctx, tx, tenant, in)
@@ -60,8 +60,29 @@ func (d *Desk) check(ctx context.Context, tx pgx.Tx, tenant id.Tenant, in Input)
 	return in, nil
 }
 
-// changeable are the statuses in which what is bought can change.
-var changeable = []string{statusTrialing, statusActive, statusPastDue}
+// The statuses in which things can be done to a subscription. What is bought changes while
+// nothing is owed: a change that is paid would make the subscription active with its debt
+// open, and less would be credited that was not paid.
+var (
+	changeable = []string{billing.StatusTrialing, billing.StatusActive}
+	running    = []string{billing.StatusTrialing, billing.StatusActive, billing.StatusPastDue}
+	resumable  = []string{billing.StatusTrialing, billing.StatusActive, billing.StatusPastDue, billing.StatusUnpaid, billing.StatusPaused}
+	endable    = []string{billing.StatusTrialing, billing.StatusActive, billing.StatusPastDue, billing.StatusUnpaid, billing.StatusPaused, billing.StatusIncomplete}
+)
+
+// changeableOf is the tenant's subscription where things can be bought beside it: while an
+// invoice is owed none can, whatever Stripe says of the subscription.
+func changeableOf(ctx context.Context, db pg.DB, tenant id.Tenant) (billing.SubscriptionRow, error) {
+	main, err := subscriptionOf(ctx, db, tenant, changeable)
+	if err != nil {
+		return main, err
+	}
+	account, err := billing.AccountOf(ctx, db, tenant)
+	if err == nil && (account.State == billing.PastDue || account.State == billing.Suspended) {
+		err = fault.New(fault.WrongStatus, "an invoice is owed; pay what is open first, by setting a payment method or on the page of the invoice").With("status", account.State)
+	}
+	return main, err
+}
 
 // subscriptionOf is the tenant's subscription, which must be in one of the statuses.
 func subscriptionOf(ctx context.Context, db pg.DB, tenant id.Tenant, statuses []string) (billing.SubscriptionRow, error) {
@@ -76,12 +97,15 @@ func checkStatus(status string, statuses []string) error {
 	switch {
 	case slices.Contains(statuses, status):
 		return nil
-	case status == statusCanceled, status == statusExpired:
+	case status == billing.StatusCanceled, status == billing.StatusIncompleteExpired:
 		return fault.New(fault.WrongStatus, "the subscription has ended; subscribe again").With("status", status)
-	case status == statusIncomplete:
+	case status == billing.StatusIncomplete:
 		return fault.New(fault.WrongStatus, "the subscription's first payment is not made yet; make it, or subscribe again with another payment method").With("status", status)
 	}
-	return fault.New(fault.WrongStatus, "the subscription is %s; set a payment method that pays what is owed, or resume it, first", status).With("status", status)
+	if status == billing.StatusPaused {
+		return fault.New(fault.WrongStatus, "the subscription is paused; resume it first").With("status", status)
+	}
+	return fault.New(fault.WrongStatus, "the subscription is %s; pay what is open first, by setting a payment method or on the page of the invoice", status).With("status", status)
 }
 
 // sold is a plan that can be bought.
@@ -107,7 +131,7 @@ func checkUnsubscribed(ctx context.Context, tx pgx.Tx, tenant id.Tenant) error {
 		return nil
 	case err != nil:
 		return err
-	case slices.Contains([]string{statusIncomplete, statusExpired, statusCanceled}, main.Status):
+	case slices.Contains([]string{billing.StatusIncomplete, billing.StatusIncompleteExpired, billing.StatusCanceled}, main.Status):
 		return nil
 	}
 	return alreadySubscribed()
@@ -148,7 +172,7 @@ func (d *Desk) checkChange(ctx context.Context, tx pgx.Tx, tenant id.Tenant, in 
 	if err != nil {
 		return err
 	}
-	main, err := subscriptionOf(ctx, tx, tenant, changeable)
+	main, err := changeableOf(ctx, tx, tenant)
 	if err != nil {
 		return err
 	}
@@ -168,7 +192,7 @@ func (d *Desk) checkAddon(ctx context.Context, tx pgx.Tx, tenant id.Tenant, in S
 	if err != nil {
 		return err
 	}
-	main, err := subscriptionOf(ctx, tx, tenant, changeable)
+	main, err := changeableOf(ctx, tx, tenant)
 	if err != nil || in.Quantity == 0 {
 		return err
 	}
@@ -218,7 +242,7 @@ func (d *Desk) checkPortal(ctx context.Context, tx pgx.Tx, tenant id.Tenant, in 
 	}
 	customer, err := billing.CustomerOf(ctx, tx, tenant)
 	if fault.Is(err, fault.NotFound) || err == nil && customer.DeletedAt != nil {
-		return in, fault.New(fault.NoSubscription, "the tenant never bought anything; subscribe first")
+		return in, neverBought()
 	}
 	return in, err
 }

@@ -32,6 +32,7 @@ func (w *world) passes(t *testing.T, team pgtest.Team, howLong time.Duration) {
 }
 
 func TestADearerPlanComesAtOnceAndIsPaidForTheRestOfThePeriod(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "starter")
 	w.must(t, team, purchase.ChangePlan{Plan: "pro"})
@@ -44,6 +45,7 @@ func TestADearerPlanComesAtOnceAndIsPaidForTheRestOfThePeriod(t *testing.T) {
 }
 
 func TestADearerPlanThatIsNotPaidChangesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "starter")
 	w.must(t, team, purchase.SetPaymentMethod{PaymentMethod: "pm_card_chargeCustomerFail"})
@@ -60,6 +62,7 @@ func TestADearerPlanThatIsNotPaidChangesNothing(t *testing.T) {
 }
 
 func TestACheaperPlanHoldsFromTheNextPeriod(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	w.must(t, team, purchase.ChangePlan{Plan: "starter"})
@@ -76,6 +79,7 @@ func TestACheaperPlanHoldsFromTheNextPeriod(t *testing.T) {
 }
 
 func TestACheaperPlanThatIsTakenBackCostsNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	w.must(t, team, purchase.ChangePlan{Plan: "starter"})
@@ -89,6 +93,7 @@ func TestACheaperPlanThatIsTakenBackCostsNothing(t *testing.T) {
 }
 
 func TestFromACheaperPlanToADearerOnePaysTheDifferenceToWhatWasPaid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	w.must(t, team, purchase.ChangePlan{Plan: "starter"})
@@ -100,6 +105,7 @@ func TestFromACheaperPlanToADearerOnePaysTheDifferenceToWhatWasPaid(t *testing.T
 }
 
 func TestADearerPlanThatIsNotPaidLeavesTheCheaperOneAgreed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	w.must(t, team, purchase.ChangePlan{Plan: "starter"})
@@ -112,21 +118,45 @@ func TestADearerPlanThatIsNotPaidLeavesTheCheaperOneAgreed(t *testing.T) {
 	w.pays(t, team, 9900)
 }
 
-func TestChangesDuringATrialAreAtOnceAndFree(t *testing.T) {
+func TestATrialGoesOnWithAPlanThatHasOneAsLongAsThatWouldHave(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	w.exec(t, `UPDATE billing.plans SET trial_days = 14`)
+	w.exec(t, `UPDATE billing.plans SET trial_days = CASE code WHEN 'pro' THEN 14 ELSE 7 END WHERE code IN ('pro', 'starter')`)
 	team := w.clocked(t, "pro")
 	w.must(t, team, purchase.ChangePlan{Plan: "starter"})
-	if plan := w.plan(t, team); plan != "starter" {
-		t.Errorf("the plan is %s", plan)
+	s := w.main(t, team)
+	if plan := w.plan(t, team); plan != "starter" || s.Status != "trialing" || !s.TrialEnd.Equal(s.CreatedAt.Add(7*day)) {
+		t.Errorf("the plan is %s, %+v", plan, s)
 	}
-	w.must(t, team, purchase.SetAddon{Addon: "extra-storage", Quantity: 2})
 	w.pays(t, team)
-	w.passes(t, team, 15*day)
-	w.pays(t, team, 2900+2*500)
+	w.passes(t, team, 8*day)
+	w.pays(t, team, 2900)
+}
+
+func TestWhatIsOfNoTrialEndsItAndIsPaidAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(t, `UPDATE billing.plans SET trial_days = 14 WHERE code = 'pro'`)
+	team, other, poor := w.team(t), w.team(t), w.team(t)
+	w.must(t, team, buyPro)
+	w.must(t, team, purchase.ChangePlan{Plan: "enterprise"})
+	w.pays(t, team, 49900)
+	w.must(t, other, buyPro)
+	w.must(t, other, purchase.SetAddon{Addon: "extra-storage", Quantity: 2})
+	w.pays(t, other, 9900+2*500)
+	w.must(t, poor, purchase.Subscribe{Plan: "pro"})
+	for _, in := range []purchase.Input{purchase.ChangePlan{Plan: "enterprise"}, purchase.SetAddon{Addon: "extra-storage", Quantity: 1000}} {
+		if _, err := w.do(t, poor, in); err == nil {
+			t.Errorf("%T without a card is had", in)
+		}
+	}
+	if s := w.main(t, poor); s.Status != "trialing" || w.plan(t, poor) != "pro" || len(s.Items) != 1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestAnotherCurrencyIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec(t, `INSERT INTO billing.plans (code, name, price_minor, currency) VALUES ('yen', 'Yen', 50000, 'jpy')`)
 	w.exec(t, `INSERT INTO billing.addons (code, name, price_minor, currency) VALUES ('yens', 'Yens', 500, 'jpy')`)
@@ -143,6 +173,7 @@ func TestAnotherCurrencyIsRefused(t *testing.T) {
 }
 
 func TestADearerPlanIsPaidOnceWhateverHappens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for what, kind := range map[string]stand.FaultKind{"500 not done": stand.FaultErrorUndone, "500 done": stand.FaultErrorDone, "dropped after": stand.FaultDropAfter} {
 		t.Run(what, func(t *testing.T) {
@@ -163,6 +194,7 @@ func TestADearerPlanIsPaidOnceWhateverHappens(t *testing.T) {
 }
 
 func TestAddonsAreHadPaidAndTakenAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	const limitSQL = `SELECT "limit" FROM billing.entitlement($1, 'storage')`
@@ -186,6 +218,7 @@ func TestAddonsAreHadPaidAndTakenAway(t *testing.T) {
 }
 
 func TestASubscriptionIsCanceledWithItsPeriodAndResumed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	w.refuses(t, team, purchase.Resume{}, fault.WrongStatus)
@@ -210,6 +243,7 @@ func TestASubscriptionIsCanceledWithItsPeriodAndResumed(t *testing.T) {
 }
 
 func TestCancelingNowCreditsTheRest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	w.passes(t, team, 5*day)
@@ -224,6 +258,7 @@ func TestCancelingNowCreditsTheRest(t *testing.T) {
 }
 
 func TestWhatIsOwedIsPaidByTheNewCardAndOnlyOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.clocked(t, "pro")
 	w.must(t, team, purchase.SetPaymentMethod{PaymentMethod: "pm_card_chargeCustomerFail"})
@@ -246,7 +281,7 @@ func TestWhatIsOwedIsPaidByTheNewCardAndOnlyOnce(t *testing.T) {
 	if state := scan[string](t, w, `SELECT state FROM billing.accounts WHERE tenant_id = $1`, team.ID); state != "active" {
 		t.Errorf("the account is %s", state)
 	}
-	client := w.client(t, nil)
+	client := w.client(t)
 	if open := collect(t, client.Invoices(t.Context(), stripeapi.InvoiceFilter{Customer: w.customer(t, team), Status: "open"})); len(open) != 0 {
 		t.Errorf("%d invoices are open", len(open))
 	}

@@ -54,10 +54,24 @@ func (d *Desk) tellCheckout(ctx context.Context, op operation, told *Result) err
 	return nil
 }
 
-// portal needs a customer; the page is opened when its address is told.
+// portal needs a customer who is there; the page is opened when its address is told.
 func (r *run) portal(ctx context.Context) error {
-	_, err := r.customer(ctx, "")
+	if r.op.Results[stepCustomer].Done {
+		return nil
+	}
+	customer, err := r.presentCustomer(ctx)
+	if err == nil && customer == "" {
+		err = neverBought()
+	}
+	if err != nil {
+		return err
+	}
+	_, err = r.noteDone(ctx, stepCustomer, 0, customer)
 	return err
+}
+
+func neverBought() error {
+	return fault.New(fault.NoSubscription, "the tenant has no customer at Stripe whose payments could be shown; subscribe first")
 }
 
 // tellPortal opens the page. The same operation gets the same page.

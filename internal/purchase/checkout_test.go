@@ -11,6 +11,7 @@ import (
 )
 
 func TestACheckoutIsToldAgainAndItsAddressIsKeptNowhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	first := w.must(t, team, purchase.Checkout{Plan: "pro", SuccessURL: "https://shop.example.com/?paid={CHECKOUT_SESSION_ID}"})
@@ -25,22 +26,23 @@ func TestACheckoutIsToldAgainAndItsAddressIsKeptNowhere(t *testing.T) {
 		t.Error("the operation keeps the address")
 	}
 	second := w.must(t, team, purchase.Checkout{Plan: "starter"})
-	open := collect(t, w.client(t, nil).CheckoutSessions(t.Context(), stripeapi.CheckoutFilter{Customer: w.customer(t, team), Status: "open"}))
+	open := collect(t, w.client(t).CheckoutSessions(t.Context(), stripeapi.CheckoutFilter{Customer: w.customer(t, team), Status: "open"}))
 	if len(open) != 1 || open[0].URL != second.URL {
 		t.Errorf("two can be paid: %+v", open)
 	}
 	w.must(t, team, buyPro)
-	if open := collect(t, w.client(t, nil).CheckoutSessions(t.Context(), stripeapi.CheckoutFilter{Customer: w.customer(t, team), Status: "open"})); len(open) != 0 {
+	if open := collect(t, w.client(t).CheckoutSessions(t.Context(), stripeapi.CheckoutFilter{Customer: w.customer(t, team), Status: "open"})); len(open) != 0 {
 		t.Errorf("after subscribing a checkout is open: %+v", open)
 	}
 	w.pays(t, team, 9900)
 }
 
 func TestASubscriptionThatWasNotHeardOfIsNoReasonForASecond(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	w.must(t, team, purchase.Checkout{Plan: "pro"})
-	client, customer := w.client(t, nil), w.customer(t, team)
+	client, customer := w.client(t), w.customer(t, team)
 	w.must(t, team, purchase.SetPaymentMethod{PaymentMethod: "pm_card_visa"})
 	price := scan[string](t, w, `SELECT price_id FROM billing.prices WHERE plan = 'starter' AND active`)
 	_, err := client.CreateSubscription(t.Context(), "by-hand", stripeapi.SubscriptionInput{Customer: customer, Items: []stripeapi.SubscriptionItem{{Price: price, Quantity: 1}}})
@@ -55,6 +57,7 @@ func TestASubscriptionThatWasNotHeardOfIsNoReasonForASecond(t *testing.T) {
 }
 
 func TestBrowsersAreSentBackToThisInstallationAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	for _, address := range []string{
@@ -71,6 +74,7 @@ func TestBrowsersAreSentBackToThisInstallationAlone(t *testing.T) {
 }
 
 func TestThePortalIsOpenedForACustomer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	w.must(t, team, buyPro)
@@ -85,6 +89,7 @@ func TestThePortalIsOpenedForACustomer(t *testing.T) {
 }
 
 func TestACustomerDeletedAtStripeIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	w.must(t, team, buyPro)

@@ -106,6 +106,10 @@ func (d *Desk) AdvanceClock(ctx context.Context, tenant id.Tenant, to time.Time)
 
 func (d *Desk) moveClock(ctx context.Context, clock string, to time.Time) error {
 	stripe := d.config.Stripe
+	if stands, err := stripe.Clock(ctx, clock); err == nil && to.Before(stands.At) {
+		return fault.New(fault.InvalidInput, "to is %s, which is before %s, where the clock stands: it only goes forward",
+			to.UTC().Format(time.RFC3339), stands.At.UTC().Format(time.RFC3339))
+	}
 	move := func(key string) (stripeapi.Clock, error) { return stripe.AdvanceClock(ctx, key, clock, to) }
 	look := func() (stripeapi.Clock, bool, error) {
 		now, err := stripe.Clock(ctx, clock)

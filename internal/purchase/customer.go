@@ -101,8 +101,24 @@ func (r *run) bound(ctx context.Context, customer string) error {
 		return err
 	}
 	row, err = r.desk.customerRow(ctx, r.op)
-	if err == nil && (row == nil || row.StripeID != customer) {
-		return pending(r.op, errors.New("the customer "+customer+" is not bound to the tenant yet"))
+	if err != nil || row != nil && row.StripeID == customer {
+		return err
 	}
-	return err
+	if row != nil && row.DeletedAt == nil {
+		return fault.New(fault.WrongStatus, "the tenant's customer at Stripe became %s meanwhile, and %s is nobody's: delete that one there, and try again", row.StripeID, customer).With("status", "customer")
+	}
+	return r.unbound(ctx, customer)
+}
+
+// unbound says why a customer is not the tenant's: one that somebody deleted at Stripe
+// before it came in never will be.
+func (r *run) unbound(ctx context.Context, customer string) error {
+	there, err := r.desk.config.Stripe.Customer(ctx, customer)
+	switch {
+	case err != nil:
+		return fmt.Errorf("fetch the customer %s: %w", customer, err)
+	case there.Deleted:
+		return fault.New(fault.WrongStatus, "the customer %s, which was made for this, was deleted at Stripe at once; try again", customer).With("status", "customer")
+	}
+	return pending(r.op, errors.New("the customer "+customer+" is not bound to the tenant yet"))
 }

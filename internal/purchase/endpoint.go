@@ -7,46 +7,10 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/fault"
-	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/stripeapi"
 )
-
-const retiredPricesSQL = `
-SELECT price_id FROM billing.prices
-WHERE livemode = @livemode AND NOT active AND price_id <> @price_id AND (plan = @plan OR addon = @addon)`
-
-// retire keeps the former prices of a good from being bought at Stripe.
-func (d *Desk) retire(ctx context.Context, g good, sold string) error {
-	args := pgx.NamedArgs{"livemode": d.config.Stripe.Livemode(), "price_id": sold, "plan": (*string)(nil), "addon": (*string)(nil)}
-	args[g.kind()] = &g.Code
-	rows, _ := d.config.DB.Query(ctx, retiredPricesSQL, args)
-	former, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("read the former prices of %s: %w", g.Code, pg.Explain(err))
-	}
-	if len(former) == 0 {
-		return nil
-	}
-	stripe := d.config.Stripe
-	for p, err := range stripe.Prices(ctx, stripeapi.PriceFilter{Product: g.product()}) {
-		if err != nil {
-			return err
-		}
-		if !p.Active || !slices.Contains(former, p.ID) {
-			continue
-		}
-		_, err := again(ctx, "nself:setup:retire:"+uuid.NewString(), func(key string) (stripeapi.Price, error) {
-			return stripe.UpdatePrice(ctx, key, p.ID, false)
-		}, func() (stripeapi.Price, bool, error) { return p, false, nil })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // setUpEndpoint makes the endpoint at the address, or brings the one that is there up to
 // date.

@@ -29,6 +29,10 @@ func (f failure) fault() *fault.Fault {
 // hours, and from then on a call could be done twice.
 const keysLive = 20 * time.Hour
 
+// givenUp is when an operation is ended that found no end by itself: it should have, at
+// keysLive.
+const givenUp = 22 * time.Hour
+
 // errTooOld ends an operation whose keys cannot be relied on much longer.
 var errTooOld = errors.New("the operation is too old to go on")
 

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	leaseTime = time.Minute            // longer than any one call to Stripe takes
+	leaseTime = time.Minute            // renewed before each write to Stripe: longer than that may take
+	callTime  = 45 * time.Second       // what a write may take, with all its tries
 	pollEvery = 100 * time.Millisecond // how often whoever waits for another looks
 	patience  = 10 * time.Second       // how long Run waits for another
 	noteTime  = 5 * time.Second        // what was done is noted even where the caller went away
@@ -25,9 +26,10 @@ const (
 // run is an operation in the hands of one runner. What it notes is noted only while the
 // lease is its own: whoever took it over is not disturbed.
 type run struct {
-	desk  *Desk
-	op    operation
-	lease string
+	desk    *Desk
+	op      operation
+	lease   string
+	undoing bool // the operation failed, and what it did is taken back: its age forbids nothing more
 }
 
 // errTaken says that another runner has the operation.
@@ -109,13 +111,20 @@ func (r *run) end(ctx context.Context, how *failure) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
 	err := pg.InTx(ctx, r.desk.config.DB, func(tx pgx.Tx) error {
-		if err := r.change(ctx, tx, endSQL, pgx.NamedArgs{"failure": how}); err != nil || how != nil {
+		if err := r.change(ctx, tx, endSQL, pgx.NamedArgs{"failure": how}); err != nil {
 			return err
 		}
-		if err := r.settleOverage(ctx, tx); err != nil {
-			return err
+		if how == nil {
+			if err := r.settleOverage(ctx, tx); err != nil {
+				return err
+			}
 		}
-		return audit.Append(ctx, tx, r.op.Actor.session(r.op.TenantID), r.op.entry())
+		for _, entry := range r.op.entries(how == nil) {
+			if err := audit.Append(ctx, tx, r.op.Actor.session(r.op.TenantID), entry); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err == nil {
 		r.op.State, r.op.Failure = stateDone, how

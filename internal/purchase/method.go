@@ -43,23 +43,27 @@ func (r *run) ownMethod(ctx context.Context, method string) error {
 // another id in that.
 func (r *run) attach(ctx context.Context, method, customer string) (string, error) {
 	stripe := r.desk.config.Stripe
+	already := func(ctx context.Context) (string, error) {
+		found, err := stripe.PaymentMethod(ctx, method)
+		if err != nil || found.Customer != customer {
+			return "", err
+		}
+		return found.ID, nil
+	}
 	attached, err := r.do(ctx, call{
 		step: stepAttach,
+		look: already,
 		write: func(ctx context.Context, key string) (string, error) {
 			made, err := stripe.AttachPaymentMethod(ctx, key, method, customer)
 			return made.ID, err
-		},
-		look: func(ctx context.Context) (string, error) {
-			found, err := stripe.PaymentMethod(ctx, method)
-			if err != nil || found.Customer != customer {
-				return "", err
-			}
-			return found.ID, nil
 		},
 	})
 	if stripeapi.Is(err, stripeapi.Refused) {
 		if owned := r.ownMethod(ctx, method); owned != nil { // it became another's meanwhile
 			return "", owned
+		}
+		if attached, err = method, afterAll(ctx, err, already); err == nil {
+			_, err = r.noteDone(ctx, stepAttach, r.op.Results[stepAttach].Generation, method)
 		}
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -125,9 +126,22 @@ func input[T any](o operation) (T, error) {
 	return in, nil
 }
 
-// entry is what the audit log keeps of an operation that is done.
-func (o operation) entry() audit.Entry {
+// entries are what the audit log keeps of an operation that ended: what was paid back and,
+// where it is done and changed something, what it was begun with.
+func (o operation) entries(done bool) []audit.Entry {
+	var entries []audit.Entry
+	for name, result := range o.Results {
+		if strings.HasPrefix(name, stepRefund) && result.Done {
+			entries = append(entries, audit.Entry{
+				Tenant: o.TenantID, Action: "billing_refund", Target: "charge:" + strings.TrimPrefix(name, stepRefund),
+				After: map[string]any{"operation": o.ID, "refund": result.ID},
+			})
+		}
+	}
+	if !done || o.Kind == kindSetSeats && !o.Results[stepUpdate].Done {
+		return entries
+	}
 	var after map[string]any
 	_ = json.Unmarshal(o.Input, &after) // it is an object: insert wrote it
-	return audit.Entry{Tenant: o.TenantID, Action: "billing_" + o.Kind, Target: "operation:" + o.ID.String(), After: after}
+	return append(entries, audit.Entry{Tenant: o.TenantID, Action: "billing_" + o.Kind, Target: "operation:" + o.ID.String(), After: after})
 }

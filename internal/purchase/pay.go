@@ -91,7 +91,7 @@ func (r *run) owed(ctx context.Context) (owed, error) {
 	if err != nil {
 		return owed{}, fmt.Errorf("fetch the subscription %s: %w", main.StripeID, err)
 	}
-	if now.Status == statusCanceled || now.Status == statusExpired {
+	if now.Status == billing.StatusCanceled || now.Status == billing.StatusIncompleteExpired {
 		return owed{}, nil
 	}
 	found := owed{Subscription: now.ID}

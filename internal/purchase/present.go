@@ -4,22 +4,18 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/nself/tenancy/internal/billing"
-	"github.com/nself/tenancy/internal/pg"
 )
 
 // present is what the tenant's subscription is at Stripe now: what is changed goes by
 // that, and not by rows that may be behind.
 type present struct {
 	billing.Subscription
-	planItem *billing.Item           // nil: it has none of our plans
-	plan     string                  // what planItem is of
-	addons   map[string]billing.Item // by the add-on's code
+	billing.Lines
 }
 
-// present fetches the subscription, which must be in one of the statuses.
+// present fetches the subscription, which must be in one of the statuses. Where it is not
+// the rows here are behind: it is brought in.
 func (r *run) present(ctx context.Context, statuses []string) (present, error) {
 	main, err := billing.MainOf(ctx, r.desk.config.DB, r.op.TenantID)
 	if err != nil {
@@ -29,35 +25,14 @@ func (r *run) present(ctx context.Context, statuses []string) (present, error) {
 	if err != nil {
 		return present{}, fmt.Errorf("fetch the subscription %s: %w", main.StripeID, err)
 	}
-	if err := checkStatus(there.Status, statuses); err != nil {
-		return present{}, err
-	}
-	return r.desk.sort(ctx, there)
-}
-
-// sort says what the items of a subscription are of.
-func (d *Desk) sort(ctx context.Context, s billing.Subscription) (present, error) {
-	p := present{Subscription: s, addons: map[string]billing.Item{}}
-	prices := make([]string, len(s.Items))
-	for i, item := range s.Items {
-		prices[i] = item.Price
-	}
-	owners, err := pg.All[priceOwner](ctx, d.config.DB, priceOwnersSQL, pgx.NamedArgs{"prices": prices})
-	if err != nil {
-		return p, fmt.Errorf("read what the prices of %s are of: %w", s.ID, pg.Explain(err))
-	}
-	for i, item := range s.Items {
-		for _, owner := range owners {
-			switch {
-			case owner.PriceID != item.Price:
-			case owner.Addon != "":
-				p.addons[owner.Addon] = item
-			case p.planItem == nil:
-				p.planItem, p.plan = &s.Items[i], owner.Plan
-			}
+	if refused := checkStatus(there.Status, statuses); refused != nil {
+		if err := r.sync(ctx, objectSubscription, there.ID, there.Customer); err != nil {
+			return present{}, err
 		}
+		return present{}, refused
 	}
-	return p, nil
+	lines, err := billing.Sort(ctx, r.desk.config.DB, there.Items)
+	return present{there, lines}, err
 }
 
 // itemOf is the subscription's item of that id.

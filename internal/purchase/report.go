@@ -1,8 +1,11 @@
 package purchase
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,9 +13,10 @@ import (
 )
 
 const (
-	stepLine    = "line"
-	stepItem    = "item"
-	stepInvoice = "invoice"
+	stepLine      = "line"
+	stepItem      = "item"
+	stepItemAlone = "item-alone"
+	stepInvoice   = "invoice"
 )
 
 // reportOverage puts an overage on the next invoice of the subscription or, where none
@@ -26,9 +30,23 @@ func (r *run) reportOverage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	err = r.item(ctx, in, l, stepItem)
+	var answer *stripeapi.Error
+	if l.Subscription != "" && errors.As(err, &answer) && answer.Param == "subscription" { // it ended since it was chosen
+		l.Subscription = ""
+		err = r.item(ctx, in, l, stepItemAlone)
+	}
+	if err != nil || l.Subscription != "" {
+		return err
+	}
+	return r.invoiceAlone(ctx, in, l)
+}
+
+// item is the step that makes the line, unless an operation before this one did.
+func (r *run) item(ctx context.Context, in reportOverage, l line, name string) error {
 	stripe := r.desk.config.Stripe
-	_, err = r.do(ctx, call{
-		step: stepItem,
+	made := call{
+		step: name,
 		write: func(ctx context.Context, key string) (string, error) {
 			made, err := stripe.CreateInvoiceItem(ctx, key, stripeapi.InvoiceItemInput{
 				Origin: r.origin(), Customer: l.Customer, Subscription: l.Subscription, AmountMinor: l.AmountMinor, Currency: l.Currency,
@@ -37,28 +55,34 @@ func (r *run) reportOverage(ctx context.Context) error {
 			return made.ID, err
 		},
 		look: func(ctx context.Context) (string, error) {
-			item, _, err := r.reported(ctx, l.Customer)
+			item, err := r.reported(ctx, in, l.Customer)
 			return item.ID, err
 		},
-	})
-	if err != nil || l.Subscription != "" {
-		return err
 	}
-	return r.invoiceAlone(ctx, l)
+	if !r.op.Results[name].Done {
+		if there, err := r.found(ctx, made); err != nil || there != "" {
+			return err
+		}
+	}
+	_, err := r.do(ctx, made)
+	return err
 }
 
-// reported is the item that the operation made.
-func (r *run) reported(ctx context.Context, customer string) (stripeapi.InvoiceItem, bool, error) {
+// reported is the line at Stripe, whichever operation made it; the zero one: there is none.
+func (r *run) reported(ctx context.Context, in reportOverage, customer string) (stripeapi.InvoiceItem, error) {
 	list := r.desk.config.Stripe.InvoiceItems(ctx, stripeapi.InvoiceItemFilter{Customer: customer})
-	return find(list, func(i stripeapi.InvoiceItem) bool { return i.Operation == r.op.ID })
+	item, _, err := find(list, func(i stripeapi.InvoiceItem) bool {
+		return i.Tenant == r.op.TenantID && i.Meter == in.Meter && i.PeriodStart.Equal(in.PeriodStart.Truncate(time.Second))
+	})
+	return item, err
 }
 
 // invoiceAlone makes an invoice of what waits for one, unless another has taken the item
 // along.
-func (r *run) invoiceAlone(ctx context.Context, l line) error {
+func (r *run) invoiceAlone(ctx context.Context, in reportOverage, l line) error {
 	stripe := r.desk.config.Stripe
 	taken := func(ctx context.Context) (string, error) {
-		item, _, err := r.reported(ctx, l.Customer)
+		item, err := r.reported(ctx, in, l.Customer)
 		return item.Invoice, err
 	}
 	if !r.op.Results[stepInvoice].Done {
@@ -101,7 +125,7 @@ func (r *run) settleOverage(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, settleOverageSQL, pgx.NamedArgs{
-		"tenant_id": r.op.TenantID, "meter": in.Meter, "period_start": in.PeriodStart, "item": r.op.Results[stepItem].ID,
+		"tenant_id": r.op.TenantID, "meter": in.Meter, "period_start": in.PeriodStart, "item": cmp.Or(r.op.Results[stepItem].ID, r.op.Results[stepItemAlone].ID),
 	})
 	if err != nil {
 		return fmt.Errorf("note that the overage of %s is reported: %w", in.Meter, err)

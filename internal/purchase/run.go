@@ -53,7 +53,12 @@ func (d *Desk) Finish(ctx context.Context, tenant id.Tenant, op id.Operation) er
 // finish takes the steps that are left and ends the operation. Its error: it has not ended.
 func (r *run) finish(ctx context.Context) error {
 	err := r.steps(ctx)
-	how := failureOf(err)
+	how := r.verdict(err)
+	if how != nil {
+		if again := r.undo(ctx); again != nil {
+			err, how = again, nil
+		}
+	}
 	if err == nil || how != nil {
 		if err = r.end(ctx, how); err == nil {
 			return nil
@@ -69,6 +74,16 @@ func (r *run) finish(ctx context.Context) error {
 		return pending(r.op, err)
 	}
 	return err
+}
+
+// verdict is how an error ends the operation; nil: it does not. One that is too old ends
+// by whatever it meets.
+func (r *run) verdict(err error) *failure {
+	how := failureOf(err)
+	if err != nil && how == nil && r.old() && !errors.Is(err, errTaken) {
+		how = failureOf(errTooOld)
+	}
+	return how
 }
 
 // steps takes the steps of the operation's kind that are not done yet.
@@ -123,7 +138,7 @@ func (d *Desk) result(ctx context.Context, op operation) (Result, error) {
 // tellPayment says where a first payment that did not go through can be made after all.
 func (d *Desk) tellPayment(ctx context.Context, told *Result) {
 	main := told.Subscription
-	if main == nil || main.Status != statusIncomplete || main.LatestInvoice == nil {
+	if main == nil || main.Status != billing.StatusIncomplete || main.LatestInvoice == nil {
 		return
 	}
 	invoice, err := d.config.Stripe.Invoice(ctx, *main.LatestInvoice)

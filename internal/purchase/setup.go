@@ -3,9 +3,11 @@ package purchase
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/stripeapi"
 )
@@ -108,6 +110,9 @@ func (g good) sells(p stripeapi.Price) bool {
 	return p.Active && p.AmountMinor == g.AmountMinor && p.Currency == g.Currency && p.Product == g.product() && p.Interval == "month" && p.Every == 1
 }
 
+// ofThousand are the currencies of three decimals that Stripe takes, with two of them only.
+var ofThousand = []string{"bhd", "jod", "kwd", "omr", "tnd"}
+
 // pricesOf are the prices that goods are sold at now, by lookup key.
 func (d *Desk) pricesOf(ctx context.Context, goods []good) (map[string]stripeapi.Price, error) {
 	found := map[string]stripeapi.Price{}
@@ -128,6 +133,10 @@ func (d *Desk) pricesOf(ctx context.Context, goods []good) (map[string]stripeapi
 }
 
 func (d *Desk) setUpPrice(ctx context.Context, g good, prices map[string]stripeapi.Price) (SetupPrice, error) {
+	if slices.Contains(ofThousand, g.Currency) && g.AmountMinor%10 != 0 {
+		return SetupPrice{}, fault.New(fault.InvalidInput, "%s %s costs %d in minor units of %s, of which Stripe takes only amounts whose last digit is 0: make it %d",
+			g.kind(), g.Code, g.AmountMinor, g.Currency, g.AmountMinor/10*10)
+	}
 	if err := d.setUpProduct(ctx, g); err != nil {
 		return SetupPrice{}, err
 	}
@@ -152,7 +161,7 @@ func (d *Desk) setUpPrice(ctx context.Context, g good, prices map[string]stripea
 	} else {
 		priced.Plan = g.Code
 	}
-	return priced, d.retire(ctx, g, p.ID)
+	return priced, nil
 }
 
 func (d *Desk) setUpProduct(ctx context.Context, g good) error {

@@ -12,20 +12,13 @@ import (
 // standing is what a change of plan goes by.
 type standing struct {
 	present
-	seats  int64
-	holds  billing.PlanRow // the plan that is paid for now
-	target billing.PlanRow
-	kept   bool // a cheaper plan than holds is agreed, and is the price already
-}
-
-// cost is what a plan costs the tenant per month.
-func (s standing) cost(plan billing.PlanRow) int64 { return plan.PriceMinor * s.quantity(plan) }
-
-func (s standing) quantity(plan billing.PlanRow) int64 {
-	if plan.PerSeat {
-		return s.seats
-	}
-	return 1
+	holds  string // the plan that is paid for now
+	paid   place  // what is paid for it
+	kept   bool   // a cheaper plan than holds is agreed, and is the price already
+	clock  time.Time
+	target billing.PlanRow // that shall be
+	wanted price           // of target
+	seats  int64           // of wanted: 1 where it is not paid per seat
 }
 
 // standing reads what a change to a plan goes by, and refuses one that changes nothing.
@@ -34,35 +27,33 @@ func (r *run) standing(ctx context.Context, code string) (standing, error) {
 	if err != nil {
 		return standing{}, err
 	}
-	s := standing{present: now}
-	if now.planItem == nil {
+	s := standing{present: now, seats: 1}
+	if now.PlanItem == nil {
 		return s, fault.New(fault.WrongStatus, "the subscription %s is of no plan of this installation: change it at Stripe, or cancel it", now.ID).With("status", now.Status)
 	}
-	clock, err := r.desk.clock(ctx, r.op.TenantID)
-	if err != nil {
+	if s.clock, err = r.desk.clock(ctx, r.op.TenantID); err != nil {
 		return s, err
 	}
-	held := now.plan
-	if s.kept = now.KeepsPlan != "" && clock.Before(now.KeepsUntil); s.kept {
-		held = now.KeepsPlan
+	s.holds, s.paid = now.Plan, place{now.PlanItem.Price, now.PlanItem.Quantity}
+	if s.kept = now.KeepsPlan != "" && s.clock.Before(now.KeepsUntil); s.kept {
+		s.holds, s.paid = now.KeepsPlan, place{now.KeepsPrice, now.KeepsQuantity}
 	}
 	if err := s.refuseSame(code); err != nil {
 		return s, err
 	}
 	db := r.desk.config.DB
-	if s.holds, err = billing.Plan(ctx, db, held); err != nil {
+	if s.wanted, err = r.desk.priceOf(ctx, db, code, ""); err != nil {
 		return s, err
 	}
-	if s.target, err = billing.Plan(ctx, db, code); err != nil {
-		return s, err
+	if s.target, err = billing.Plan(ctx, db, code); err == nil && s.target.PerSeat {
+		s.seats, err = r.desk.seats(ctx, r.op.TenantID)
 	}
-	s.seats, err = r.desk.seats(ctx, r.op.TenantID)
 	return s, err
 }
 
 func (s standing) refuseSame(code string) error {
 	switch {
-	case code != s.plan:
+	case code != s.Plan:
 		return nil
 	case s.kept:
 		return fault.New(fault.InvalidInput, "plan %s is agreed already: it comes on %s", code, s.KeepsUntil.UTC().Format(time.RFC3339))
@@ -70,49 +61,53 @@ func (s standing) refuseSame(code string) error {
 	return fault.New(fault.InvalidInput, "plan is %s, which the tenant has", code)
 }
 
-// chooseChange decides what a change to a plan does.
+// trial is what becomes of a trial that runs with the wanted plan: it ends when the one of
+// that plan would have; over: that is now, and the first period is paid at once.
+func (s standing) trial() (until time.Time, over bool) {
+	until = s.CreatedAt.AddDate(0, 0, s.target.TrialDays)
+	if s.target.TrialDays == 0 || !until.After(s.clock) {
+		return time.Time{}, true
+	}
+	if !until.Before(s.TrialEnd) {
+		return time.Time{}, false
+	}
+	return until, false
+}
+
+// chooseChange decides what a change to a plan does: during a trial it is made at once, to what costs more than is paid at once and paid for, to what costs less so
+// that the next period is billed at its price while the present plan, which is paid, holds
+// until then.
 func (r *run) chooseChange(ctx context.Context, code string) (change, error) {
 	s, err := r.standing(ctx, code)
 	if err != nil {
 		return change{}, err
 	}
-	db := r.desk.config.DB
-	wanted, err := r.desk.priceOf(ctx, db, code, "")
+	if err := checkCurrency(s.wanted.Currency, s.Currency); err != nil {
+		return change{}, err
+	}
+	pays, err := r.desk.amountOf(ctx, s.paid.Price)
 	if err != nil {
 		return change{}, err
 	}
-	if err := checkCurrency(wanted.Currency, s.Currency); err != nil {
-		return change{}, err
-	}
 	c := change{
-		Subscription: s.ID, Item: s.planItem.ID, From: place{s.planItem.Price, s.planItem.Quantity},
-		To: &place{Price: wanted.ID, Quantity: s.quantity(s.target)},
+		Subscription: s.ID, Item: s.PlanItem.ID, From: place{s.PlanItem.Price, s.PlanItem.Quantity},
+		To: &place{Price: s.wanted.ID, Quantity: s.seats},
 	}
 	if s.kept {
-		c.WasKept, c.WasUntil = s.KeepsPlan, s.KeepsUntil
-		back, err := r.desk.priceOf(ctx, db, s.holds.Code, "")
-		if err != nil {
-			return c, err
-		}
-		c.Back = &place{Price: back.ID, Quantity: s.quantity(s.holds)}
+		c.Was = &stripeapi.Kept{Plan: s.KeepsPlan, Until: s.KeepsUntil, Price: s.KeepsPrice, Quantity: s.KeepsQuantity}
+		c.Back = &s.paid
 	}
-	return c.toward(s), nil
-}
-
-// toward decides how the change is made: during a trial at once and for nothing, to a
-// dearer plan at once and paid for, to a cheaper one so that the next period is billed at
-// its price while the present plan, which is paid, holds until then.
-func (c change) toward(s standing) change {
 	switch {
-	case s.Status == statusTrialing:
+	case s.Status == billing.StatusTrialing:
 		c.Proration, c.Back = stripeapi.ProrateNot, nil
-	case s.target.Code == s.holds.Code:
+		c.TrialEnd, c.TrialOver = s.trial()
+	case code == s.holds:
 		c.To = nil
-	case s.cost(s.target) >= s.cost(s.holds):
+	case s.wanted.AmountMinor*s.seats >= pays*s.paid.Quantity:
 		c.Proration = stripeapi.ProrateAtOnce
 	default:
 		c.Proration, c.Back = stripeapi.ProrateNot, nil
-		c.KeepsPlan, c.KeepsUntil = s.holds.Code, s.CurrentPeriodEnd
+		c.Keeps = &stripeapi.Kept{Plan: s.holds, Until: s.CurrentPeriodEnd, Price: s.paid.Price, Quantity: s.paid.Quantity}
 	}
-	return c
+	return c, nil
 }

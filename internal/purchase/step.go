@@ -3,6 +3,7 @@ package purchase
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -27,7 +28,8 @@ const (
 // do takes a step that is not done yet, once, however often it has to be asked for: the
 // same idempotency key as long as no answer came. An answer of 5xx stands under its key
 // for good, so it is looked whether the step was done after all, and where it was not the
-// key gets another generation, which is noted before it is used.
+// key gets another generation, which is noted before it is used. Of an operation that is
+// too old it is looked alone.
 func (r *run) do(ctx context.Context, c call) (string, error) {
 	done := r.op.Results[c.step]
 	if done.Done {
@@ -35,24 +37,29 @@ func (r *run) do(ctx context.Context, c call) (string, error) {
 	}
 	stored := 0 // 5xx answers to this key
 	for try := range mostTries {
-		if err := r.ready(ctx, try); err != nil {
+		err := r.ready(ctx, try)
+		if errors.Is(err, errTooOld) {
+			if made, found := r.found(ctx, c); found != nil || made != "" {
+				return made, found
+			}
+		}
+		if err != nil {
 			return "", err
 		}
-		made, err := c.write(ctx, r.key(c.step, done.Generation))
+		made, err := r.write(ctx, c, done.Generation)
 		switch {
 		case err == nil:
 			return r.noteDone(ctx, c.step, done.Generation, made)
 		case stripeapi.Is(err, stripeapi.Stored):
 			// The first may be of something between here and Stripe, under which the call is at work yet.
-			if stored++; stored == 1 && try < mostTries-1 {
+			if stored++; stored == 1 {
 				continue
 			}
-			made, err = c.look(ctx)
-			if err != nil {
-				return "", fmt.Errorf("look whether %s was done: %w", c.step, err)
+			if made, err := r.found(ctx, c); err != nil || made != "" {
+				return made, err
 			}
-			if made != "" {
-				return r.noteDone(ctx, c.step, done.Generation, made)
+			if try == mostTries-1 {
+				break
 			}
 			done.Generation, stored = done.Generation+1, 0
 			if err := r.note(ctx, c.step, done); err != nil {
@@ -63,6 +70,25 @@ func (r *run) do(ctx context.Context, c call) (string, error) {
 		}
 	}
 	return "", pending(r.op, fmt.Errorf("%s: no answer after %d tries", c.step, mostTries))
+}
+
+func (r *run) write(ctx context.Context, c call, generation int) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return c.write(ctx, r.key(c.step, generation))
+}
+
+// found looks whether the step was done after all, and notes it where it was; empty: it
+// was not.
+func (r *run) found(ctx context.Context, c call) (string, error) {
+	made, err := c.look(ctx)
+	if err != nil {
+		return "", fmt.Errorf("look whether %s was done: %w", c.step, err)
+	}
+	if made == "" {
+		return "", nil
+	}
+	return r.noteDone(ctx, c.step, r.op.Results[c.step].Generation, made)
 }
 
 func (r *run) noteDone(ctx context.Context, name string, generation int, made string) (string, error) {
@@ -76,11 +102,14 @@ func (r *run) ready(ctx context.Context, try int) error {
 			return err
 		}
 	}
-	if time.Since(r.op.CreatedAt) > keysLive {
+	if r.old() && !r.undoing {
 		return errTooOld
 	}
 	return r.renew(ctx)
 }
+
+// old says whether the operation's keys cannot be relied on much longer.
+func (r *run) old() bool { return time.Since(r.op.CreatedAt) > keysLive }
 
 // key is the idempotency key of a step.
 func (r *run) key(name string, generation int) string {

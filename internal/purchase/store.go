@@ -12,18 +12,6 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 )
 
-// Words of Stripe's for where a subscription is.
-const (
-	statusIncomplete = "incomplete"
-	statusExpired    = "incomplete_expired"
-	statusTrialing   = "trialing"
-	statusActive     = "active"
-	statusPastDue    = "past_due"
-	statusUnpaid     = "unpaid"
-	statusPaused     = "paused"
-	statusCanceled   = "canceled"
-)
-
 // The kinds of objects that a Syncer is asked for.
 const (
 	objectCustomer      = "customer"
@@ -68,14 +56,15 @@ func none(text string) *string {
 	return &text
 }
 
-const priceOwnersSQL = `
-SELECT price_id, coalesce(plan, '') AS plan, coalesce(addon, '') AS addon FROM billing.prices WHERE price_id = ANY (@prices)`
+const amountSQL = `SELECT amount_minor FROM billing.prices WHERE price_id = @price`
 
-// priceOwner says what a price, sold at now or before, is of.
-type priceOwner struct {
-	PriceID string `db:"price_id"`
-	Plan    string `db:"plan"`
-	Addon   string `db:"addon"`
+// amountOf is what one of a price costs, sold at now or before.
+func (d *Desk) amountOf(ctx context.Context, price string) (int64, error) {
+	amount, err := pg.Scalar[int64](ctx, d.config.DB, amountSQL, pgx.NamedArgs{"price": price})
+	if err != nil {
+		return 0, fmt.Errorf("read what the price %s costs: %w", price, pg.Explain(err))
+	}
+	return amount, nil
 }
 
 const seatsSQL = `

@@ -12,6 +12,7 @@ const (
 	stepClear        = "clear"
 	stepTerms        = "terms"
 	stepSubscription = "subscription"
+	stepTakeBack     = "cancel-" // and the subscription that is in the way
 )
 
 // terms are what a subscription begins with.
@@ -142,16 +143,15 @@ func (r *run) clear(ctx context.Context, customer string) (before bool, err erro
 			if err != nil {
 				return false, fmt.Errorf("list the subscriptions of %s: %w", customer, err)
 			}
-			switch s.Status {
-			case statusExpired:
-			case statusCanceled:
-				before = true
-			case statusIncomplete:
+			_, tried := r.op.Results[stepTakeBack+s.ID]
+			switch {
+			case tried || s.Status == billing.StatusIncomplete:
 				err = r.cancelUnpaid(ctx, s)
+			case s.Status == billing.StatusIncompleteExpired:
+			case s.Status == billing.StatusCanceled:
+				before = true
 			default:
-				if err = r.sync(ctx, objectSubscription, s.ID, customer); err == nil {
-					err = alreadySubscribed()
-				}
+				err = r.subscribedAlready(ctx, s)
 			}
 			if err != nil {
 				return false, err
@@ -185,21 +185,46 @@ func (r *run) expireCheckouts(ctx context.Context, customer string) error {
 	return nil
 }
 
-// cancelUnpaid takes a subscription back whose first payment was not made.
+// subscribedAlready brings in what the tenant has, and refuses a second one.
+func (r *run) subscribedAlready(ctx context.Context, s billing.Subscription) error {
+	if err := r.sync(ctx, objectSubscription, s.ID, s.Customer); err != nil {
+		return err
+	}
+	return alreadySubscribed()
+}
+
+// cancelUnpaid takes a subscription back whose first payment was not made, unless it is
+// made since: that is looked at before each try. That it was tried is noted before, so that
+// a payment that comes in between is found.
 func (r *run) cancelUnpaid(ctx context.Context, s billing.Subscription) error {
-	stripe := r.desk.config.Stripe
+	stripe, name := r.desk.config.Stripe, stepTakeBack+s.ID
+	if _, tried := r.op.Results[name]; !tried {
+		if err := r.note(ctx, name, step{}); err != nil {
+			return err
+		}
+	}
 	gone := func(ctx context.Context) (string, error) {
 		now, err := stripe.Subscription(ctx, s.ID)
-		if err != nil || now.Status != statusCanceled && now.Status != statusExpired {
+		if err != nil || !over(now) {
 			return "", err
 		}
 		return s.ID, nil
 	}
-	_, err := r.do(ctx, call{step: "cancel-" + s.ID, look: gone, write: func(ctx context.Context, key string) (string, error) {
-		_, err := stripe.CancelSubscription(ctx, key, s.ID, stripeapi.CancelInput{})
+	_, err := r.do(ctx, call{step: name, look: gone, write: func(ctx context.Context, key string) (string, error) {
+		now, err := stripe.Subscription(ctx, s.ID)
+		if err != nil || over(now) {
+			return s.ID, err
+		}
+		if now.Status != billing.StatusIncomplete {
+			return "", r.subscribedAlready(ctx, now)
+		}
+		_, err = stripe.CancelSubscription(ctx, key, s.ID, stripeapi.CancelInput{})
 		return s.ID, err
 	}})
 	if err := afterAll(ctx, err, gone); err != nil {
+		return err
+	}
+	if err := r.payBack(ctx, s.ID); err != nil {
 		return err
 	}
 	return r.sync(ctx, objectSubscription, s.ID, s.Customer)

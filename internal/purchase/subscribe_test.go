@@ -11,6 +11,7 @@ import (
 var buyPro = purchase.Subscribe{Plan: "pro", PaymentMethod: "pm_card_visa"}
 
 func TestSubscribeChargesOnceAndGivesThePlan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	result := w.must(t, team, buyPro)
@@ -33,6 +34,7 @@ func TestSubscribeChargesOnceAndGivesThePlan(t *testing.T) {
 }
 
 func TestSubscribeRefusesWhatCannotBeBought(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	w.exec(t, `INSERT INTO billing.plans (code, name, price_minor) VALUES ('unpriced', 'Unpriced', 100)`)
@@ -49,6 +51,7 @@ func TestSubscribeRefusesWhatCannotBeBought(t *testing.T) {
 }
 
 func TestAPaymentMethodOfAnotherIsLikeNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	victim, thief := w.team(t), w.team(t)
 	w.must(t, victim, buyPro)
@@ -70,6 +73,7 @@ func TestAPaymentMethodOfAnotherIsLikeNone(t *testing.T) {
 }
 
 func TestADeclinedFirstPaymentLeavesAnIncompleteSubscription(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	result := w.must(t, team, purchase.Subscribe{Plan: "pro", PaymentMethod: "pm_card_chargeCustomerFail"})
@@ -88,6 +92,7 @@ func TestADeclinedFirstPaymentLeavesAnIncompleteSubscription(t *testing.T) {
 }
 
 func TestAPaymentToBeConfirmedTellsItsSecretAndKeepsItNowhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	result := w.must(t, team, purchase.Subscribe{Plan: "pro", PaymentMethod: "pm_card_authenticationRequired"})
@@ -100,6 +105,7 @@ func TestAPaymentToBeConfirmedTellsItsSecretAndKeepsItNowhere(t *testing.T) {
 }
 
 func TestACardThatCannotBeKeptIsAPaymentFailure(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	err := w.refused(t, team, purchase.Subscribe{Plan: "pro", PaymentMethod: "pm_card_chargeDeclined"}, fault.PaymentFailed)
@@ -110,6 +116,7 @@ func TestACardThatCannotBeKeptIsAPaymentFailure(t *testing.T) {
 }
 
 func TestOnlyTheFirstSubscriptionHasATrial(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec(t, `UPDATE billing.plans SET trial_days = 14, per_seat = true WHERE code = 'pro'`)
 	team := w.team(t)
@@ -126,6 +133,7 @@ func TestOnlyTheFirstSubscriptionHasATrial(t *testing.T) {
 }
 
 func TestOneChangeAtATime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	team := w.team(t)
 	d := w.desk(t, nil)

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ type world struct {
 	stripe      *stand.Server
 	queued      *queue
 	objects     chan string // that are to be followed by the queue
-	faults      sync.Map    // of the stand-in: what goes wrong with a key, once
+	faults      sync.Map    // of the stand-in: what goes wrong with a key, or what is posted to a path, once
 }
 
 // queue is the operations that were pushed.
@@ -73,6 +72,9 @@ func (w *world) standIn(t testing.TB) *stand.Server {
 	t.Helper()
 	server, err := stand.New(stand.Config{Fault: func(c stand.Call) stand.Fault {
 		kind, _ := w.faults.LoadAndDelete(c.Key)
+		if kind == nil && c.Method == http.MethodPost {
+			kind, _ = w.faults.LoadAndDelete(c.Path)
+		}
 		if kind == nil {
 			return stand.Fault{}
 		}
@@ -99,13 +101,14 @@ func scan[T any](t testing.TB, w *world, sql string, args ...any) (value T) {
 	return value
 }
 
-// client reaches the stand-in; trouble goes wrong on the way (nil: nothing does).
-func (w *world) client(t testing.TB, trouble *trouble) *stripeapi.Client {
+// client reaches the stand-in.
+func (w *world) client(t testing.TB) *stripeapi.Client {
 	t.Helper()
-	way := w.stripe.Transport()
-	if trouble != nil {
-		trouble.to, way = way, trouble
-	}
+	return reach(t, w.stripe.Transport())
+}
+
+func reach(t testing.TB, way http.RoundTripper) *stripeapi.Client {
+	t.Helper()
 	client, err := stripeapi.New(stripeapi.Config{Key: "sk_test_purchase", URL: "http://stripe.test", HTTP: &http.Client{Transport: way}})
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +130,7 @@ func (w *world) follow(client *stripeapi.Client) *stripesync.Sync {
 
 // work follows what is pushed, as the queue does, until the test ends.
 func (w *world) work(t testing.TB) {
-	follow := w.follow(w.client(t, nil))
+	follow := w.follow(w.client(t))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() { stop(); running.Wait() })
@@ -148,7 +151,17 @@ func (w *world) work(t testing.TB) {
 
 func (w *world) desk(t testing.TB, trouble *trouble) *purchase.Desk {
 	t.Helper()
-	client := w.client(t, trouble)
+	if trouble == nil {
+		return w.deskOver(t, w.stripe.Transport())
+	}
+	trouble.to = w.stripe.Transport()
+	return w.deskOver(t, trouble)
+}
+
+// deskOver is a desk that reaches Stripe this way.
+func (w *world) deskOver(t testing.TB, way http.RoundTripper) *purchase.Desk {
+	t.Helper()
+	client := reach(t, way)
 	return purchase.New(purchase.Config{
 		DB: w.pool, Stripe: client, Sync: w.follow(client), Push: w.queued.push, Events: stripesync.Types(),
 		BaseDomain: "example.com", PublishableKey: "pk_test_1", Log: slog.New(slog.DiscardHandler),
@@ -229,7 +242,7 @@ func (w *world) main(t testing.TB, team pgtest.Team) billing.Subscription {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := w.client(t, nil).Subscription(t.Context(), row.StripeID)
+	there, err := w.client(t).Subscription(t.Context(), row.StripeID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,23 +283,4 @@ func collect[T any](t testing.TB, list func(func(T, error) bool)) (all []T) {
 		all = append(all, one)
 	}
 	return all
-}
-
-// free gives the lease of a runner that crashed back, as time does.
-func (w *world) free(t testing.TB, op id.Operation) {
-	t.Helper()
-	w.exec(t, `UPDATE billing.operations SET leased_until = now() - interval '1 s' WHERE id = $1 AND lease IS NOT NULL`, op)
-	w.exec(t, `UPDATE billing.stripe_objects SET leased_until = now() - interval '1 s' WHERE lease IS NOT NULL`)
-}
-
-func (w *world) state(t testing.TB, op id.Operation) string {
-	t.Helper()
-	return scan[string](t, w, `SELECT state || coalesce(' ' || (failure->>'code'), '') FROM billing.operations WHERE id = $1`, op)
-}
-
-func contains(t testing.TB, err error, words string) {
-	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) {
-		t.Errorf("%v does not say %q", err, words)
-	}
 }

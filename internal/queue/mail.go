@@ -36,7 +36,8 @@ const (
 	PaymentFailed     MailKind = "payment-failed"     // TenantName, Plan, Amount, Currency, Deadline; Link (where to pay), Reminder optional
 	PaymentAction     MailKind = "payment-action"     // TenantName, Amount, Currency, Link; Plan optional
 	Invoice           MailKind = "invoice"            // the receipt: TenantName, Number, Amount, Currency, PaidAt; Link optional
-	TrialEnding       MailKind = "trial-ending"       // TenantName, Plan, Amount, Currency, Deadline
+	TrialEnding       MailKind = "trial-ending"       // TenantName, Plan, Amount, Currency, Deadline; NeedsCard optional
+	TrialEnded        MailKind = "trial-ended"        // without a card: TenantName, Plan, Deadline
 	BillingSuspended  MailKind = "billing-suspended"  // TenantName, Cause; Link (where to pay, of CausePayment) optional
 	BillingRecovered  MailKind = "billing-recovered"  // TenantName; Plan optional
 	SubscriptionEnded MailKind = "subscription-ended" // TenantName, Plan; Deadline optional
@@ -76,7 +77,8 @@ const (
 	Plan         = "PLAN"          // the plan's name, such as Pro
 	Amount       = "AMOUNT"        // a whole number of Currency's minor units, in digits; none is negative
 	Currency     = "CURRENCY"      // its three letters, such as usd
-	Deadline     = "DEADLINE"      // RFC 3339: of PaymentFailed and SubscriptionEnded when service is suspended, of TrialEnding the trial's end
+	Deadline     = "DEADLINE"      // RFC 3339: of PaymentFailed and SubscriptionEnded when service is suspended, of TrialEnding and TrialEnded the trial's end
+	NeedsCard    = "NEEDS_CARD"    // true where there is no way to pay; else left out
 	Reminder     = "REMINDER"      // which reminder it is, from 1; left out or 0 when the payment has just failed
 	Number       = "NUMBER"        // the invoice's, as people see it
 	PaidAt       = "PAID_AT"       // RFC 3339

@@ -7,8 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
-
-	"github.com/nself/tenancy/internal/pg"
 )
 
 // TaskQueue is the queue that tasks wait in.
@@ -39,9 +37,8 @@ func NewTasks() (*Tasks, error) {
 	return &Tasks{client: inserter}, nil
 }
 
-// Push queues tasks in the caller's transaction, with one statement for all of them. The
-// transaction runs as nself_server or, on behalf of a tenant, as nself_tenant. Nothing is
-// done where it rolls back.
+// Push queues tasks in the caller's transaction, which runs as nself_server, with one
+// statement for all of them. Nothing is done where it rolls back.
 func (t *Tasks) Push(ctx context.Context, tx pgx.Tx, tasks ...Task) error {
 	if len(tasks) == 0 {
 		return nil
@@ -53,11 +50,7 @@ func (t *Tasks) Push(ctx context.Context, tx pgx.Tx, tasks ...Task) error {
 		}
 		rows[i] = river.InsertManyParams{Args: TaskJob{Name: task.Name, ID: task.ID}, InsertOpts: &river.InsertOpts{ScheduledAt: task.At}}
 	}
-	err := pg.AsServer(ctx, tx, func() error {
-		_, err := t.client.InsertManyTx(ctx, tx, rows)
-		return err
-	})
-	if err != nil {
+	if _, err := t.client.InsertManyTx(ctx, tx, rows); err != nil {
 		return fmt.Errorf("queue %d tasks, first %s: %w", len(tasks), tasks[0].Name, err)
 	}
 	return nil

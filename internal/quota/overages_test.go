@@ -7,8 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
 
-	"github.com/nself/tenancy/internal/fault"
-	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pgtest"
 	"github.com/nself/tenancy/internal/quota"
 )
@@ -41,8 +39,42 @@ func TestOveragesOfAPeriodAreWhatTheReportCharges(t *testing.T) {
 	if err != nil || len(none) > 0 {
 		t.Errorf("a period that is not there: %v, %v", none, err)
 	}
-	if _, err := quota.Overages(t.Context(), w.pool, id.New[id.Tenant](), report.Period.StartsAt); !fault.Is(err, fault.NotFound) {
-		t.Errorf("no such tenant: %v", err)
+}
+
+func TestAPeriodIsBilledByTheTermsThatHeldWhenItEnded(t *testing.T) {
+	w := newWorld(t)
+	w.exec(t, `INSERT INTO billing.plan_limits (plan, meter, "limit", enforcement, overage_minor, overage_unit) VALUES
+		('pro', 'calls', 100, 'soft', 25, 1), ('starter', 'calls', 10, 'soft', 50, 1), ('free', 'calls', 1, 'hard', NULL, 1)`)
+	w.exec(t, `INSERT INTO billing.addons (code, name, price_minor) VALUES ('more', 'More', 500)`)
+	w.exec(t, `INSERT INTO billing.addon_limits (addon, meter, amount) VALUES ('more', 'calls', 5)`)
+	const toFreeSQL, addonGoneSQL = `UPDATE tenants.tenants SET plan = 'free' WHERE id = $1`, `DELETE FROM billing.tenant_addons WHERE tenant_id = $1`
+	for name, change := range map[string]struct{ before, after []string }{
+		"nothing changes":          {},
+		"a cheaper plan from then": {after: []string{`UPDATE tenants.tenants SET plan = 'starter' WHERE id = $1`}},
+		"canceled with the period": {after: []string{addonGoneSQL, toFreeSQL}},
+		"canceled in the middle":   {before: []string{toFreeSQL, addonGoneSQL}},
+		"the add-on gone":          {after: []string{addonGoneSQL}},
+		"another limit agreed":     {after: []string{`INSERT INTO billing.tenant_limits (tenant_id, meter, "limit", reason) VALUES ($1, 'calls', 1000, 'kindness')`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tenant := w.tenant(t)
+			w.exec(t, `UPDATE tenants.tenants SET plan = 'pro' WHERE id = $1`, tenant)
+			w.exec(t, `INSERT INTO billing.tenant_addons (tenant_id, addon, quantity) VALUES ($1, 'more', 1)`, tenant)
+			must(t, plain{w.pool}, ask(tenant, "calls", 111))
+			report, _ := read(t, w, tenant)
+			for _, sql := range change.before {
+				w.exec(t, sql, tenant)
+			}
+			w.exec(t, `UPDATE billing.usage_periods SET ends_at = now(), closed_at = now() WHERE tenant_id = $1`, tenant)
+			for _, sql := range change.after {
+				w.exec(t, sql, tenant)
+			}
+			got, err := quota.Overages(t.Context(), w.pool, tenant, report.Period.StartsAt)
+			want := []quota.Overage{{Meter: "calls", Name: "Calls", Billable: decimal.NewFromInt(111), Limit: 105, Units: 6, AmountMinor: 150, Currency: "usd"}}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Error(diff, err)
+			}
+		})
 	}
 }
 

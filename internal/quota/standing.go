@@ -57,27 +57,36 @@ type row struct {
 	OverageUnit  int64           `db:"overage_unit"`
 }
 
-// standingsSQL reads a period's totals. Of the running period users are the member rows,
-// and every level is brought up to now: a tenant whose level never changes in a period
-// has no total of it yet. average is a level's over the period so far: to six decimals, so that what level_hours
-// was rounded by begins no unit.
-const standingsSQL = `
-SELECT m.code, m.name, m.unit, m.aggregation, n.used, coalesce(t.held, 0) AS held, e."limit", e.enforcement, e.source, p.ends_at,
-	billing.threshold(n.used, e."limit") AS reached, l.overage_minor, coalesce(l.overage_unit, 1) AS overage_unit,
-	CASE WHEN m.aggregation = 'level' AND until > p.starts_at THEN
+// averageOfLevel is a level's average over the period so far: to six decimals, so that
+// what level_hours was rounded by begins no unit.
+const averageOfLevel = `CASE WHEN m.aggregation = 'level' AND until > p.starts_at THEN
 		round((CASE WHEN t.period_start = p.starts_at THEN t.level_hours ELSE 0 END * 3600
 			+ greatest(coalesce(t.used, 0), 0) * extract(epoch FROM greatest(until - greatest(t.level_at, p.starts_at), interval '0')))
 			/ extract(epoch FROM until - p.starts_at), 6)
-	ELSE 0 END AS average
+	ELSE 0 END AS average`
+
+// periodOfTenant is one period, and when what is told of it ends.
+const periodOfTenant = `
 FROM billing.usage_periods p
-CROSS JOIN LATERAL (SELECT LEAST(now(), p.ends_at) AS until, now() < p.ends_at AS running) c
-CROSS JOIN billing.meters m
-CROSS JOIN LATERAL billing.entitlement(@tenant_id, m.code) e
+CROSS JOIN LATERAL (SELECT LEAST(now(), p.ends_at) AS until, now() < p.ends_at AS running) c`
+
+// totalInPeriod is what was counted of meter m in period p: a tenant whose level never
+// changes in a period has no total of it yet.
+const totalInPeriod = `
 LEFT JOIN LATERAL (
 	SELECT used, held, level_hours, level_at, period_start FROM billing.usage_totals
 	WHERE tenant_id = @tenant_id AND meter = m.code AND period_start <= p.starts_at
 		AND (m.aggregation = 'level' OR period_start = p.starts_at)
-	ORDER BY period_start DESC LIMIT 1) t ON true
+	ORDER BY period_start DESC LIMIT 1) t ON true`
+
+// standingsSQL reads a period's totals. Of the running period users are the member rows,
+// and every level is brought up to now.
+const standingsSQL = `
+SELECT m.code, m.name, m.unit, m.aggregation, n.used, coalesce(t.held, 0) AS held, e."limit", e.enforcement, e.source, p.ends_at,
+	billing.threshold(n.used, e."limit") AS reached, l.overage_minor, coalesce(l.overage_unit, 1) AS overage_unit,
+	` + averageOfLevel + periodOfTenant + `
+CROSS JOIN billing.meters m
+CROSS JOIN LATERAL billing.entitlement(@tenant_id, m.code) e` + totalInPeriod + `
 CROSS JOIN LATERAL (
 	SELECT CASE WHEN m.code = 'users' AND running THEN
 		(SELECT count(*) FROM tenants.tenant_members b JOIN auth.users u ON u.id = b.user_id AND u.kind = 'person' WHERE b.tenant_id = @tenant_id)
@@ -133,7 +142,7 @@ func Read(ctx context.Context, db pg.DB, tenant id.Tenant, at time.Time) (Report
 	charge := paid.Price
 	for _, r := range rows {
 		report.Meters = append(report.Meters, r.standing())
-		_, amount := r.overage()
+		_, amount := r.charged().overage()
 		charge = charge.Add(amount)
 	}
 	report.ChargeMinor = decimal.Min(charge, mostMinor).IntPart()
@@ -146,6 +155,13 @@ func rowsOf(ctx context.Context, db pg.DB, tenant id.Tenant, plan string, starts
 		return nil, fmt.Errorf("read the totals of tenant %s: %w", tenant, pg.Explain(err))
 	}
 	return rows, nil
+}
+
+func (r row) charged() charged {
+	return charged{
+		Aggregation: r.Aggregation, Used: r.Used, Average: r.Average, Limit: r.Limit, Enforcement: r.Enforcement,
+		OverageMinor: r.OverageMinor, OverageUnit: r.OverageUnit,
+	}
 }
 
 func (r row) standing() Standing {

@@ -32,6 +32,12 @@ func (c *Client) Charges(ctx context.Context, filter ChargeFilter) iter.Seq2[bil
 	}, charge)
 }
 
+// CreateRefund pays back what of a charge was not yet, and answers the id of that.
+func (c *Client) CreateRefund(ctx context.Context, key, charge string, from Origin) (string, error) {
+	params := &stripe.RefundParams{Params: write(ctx, key), Charge: &charge, Metadata: from.metadata()}
+	return call(params, c.api.Refunds.New, func(s *stripe.Refund) (string, string) { return s.ID, s.ID })
+}
+
 func charge(s *stripe.Charge) (string, billing.Charge) {
 	found := billing.Charge{
 		ID:             s.ID,

@@ -99,11 +99,13 @@ func kindOf(answer *stripe.Error) Kind {
 }
 
 // lost tells of a call without an answer of Stripe's. The library's own sentences quote what
-// was read, which may be a secret: they are left out.
+// was read, which may be a secret: they are left out. So is what an address asks for, which
+// may be somebody's.
 func lost(err error) error {
 	var network *url.Error
 	if errors.As(err, &network) {
-		return &Error{Kind: Lost, Message: scrub(network.Error()), cause: network.Err}
+		address, _, _ := strings.Cut(network.URL, "?")
+		return &Error{Kind: Lost, Message: scrub(fmt.Sprintf("%s %s: %v", network.Op, address, network.Err)), cause: network.Err}
 	}
 	return &Error{Kind: Lost, Message: "what came back is no answer of Stripe's"}
 }

@@ -224,3 +224,15 @@ func TestASubscriptionThatIsEndedAgainIsAnsweredAsItIs(t *testing.T) {
 		t.Errorf("one that never was: %v", err)
 	}
 }
+
+func TestALostCallDoesNotTellWhomItWasAbout(t *testing.T) {
+	c, err := stripeapi.New(stripeapi.Config{Key: key, URL: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range c.Customers(t.Context(), stripeapi.CustomerFilter{Email: "ann@example.com"}) {
+		if !stripeapi.Is(err, stripeapi.Lost) || strings.Contains(err.Error(), "ann") || !strings.Contains(err.Error(), "/v1/customers") {
+			t.Errorf("%v", err)
+		}
+	}
+}

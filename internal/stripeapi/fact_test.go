@@ -96,20 +96,21 @@ func TestASubscriptionIsRead(t *testing.T) {
 		},
 		CurrentPeriodStart: at(1700000001), CurrentPeriodEnd: at(1700000002), AnchorAt: at(1700000003), TrialEnd: at(1700000004),
 		CancelAtPeriodEnd: true, CancelAt: at(1700000005), CanceledAt: at(1700000006), EndedAt: at(1700000007),
-		KeepsPlan: "pro", KeepsUntil: at(1700000008), Operation: operation(t), LatestInvoice: "in_1", CreatedAt: at(1700000000),
+		KeepsPlan: "pro", KeepsPrice: "price_1", KeepsQuantity: 4, KeepsUntil: at(1700000008), Operation: operation(t), LatestInvoice: "in_1", CreatedAt: at(1700000000),
 	})(answering(t, 200, `{"id":"sub_1","object":"subscription","livemode":true,"customer":"cus_1","status":"past_due","currency":"usd",
 		"items":{"object":"list","data":[
 			{"id":"si_1","price":{"id":"price_1","unit_amount":4900,"product":"nself_plan_pro"},"quantity":3},
 			{"id":"si_2","price":{"id":"price_2","unit_amount":500,"product":"nself_addon_more"},"quantity":1}],"has_more":false},
 		"current_period_start":1700000001,"current_period_end":1700000002,"billing_cycle_anchor":1700000003,"trial_end":1700000004,
 		"cancel_at_period_end":true,"cancel_at":1700000005,"canceled_at":1700000006,"ended_at":1700000007,"latest_invoice":"in_1",
-		"metadata":{"operation":"`+operationText+`","keeps_plan":"pro","keeps_until":"2023-11-14T23:13:28+01:00"},"created":1700000000}`).
+		"metadata":{"operation":"`+operationText+`","keeps_plan":"pro","keeps_until":"2023-11-14T23:13:28+01:00","keeps_price":"price_1","keeps_quantity":"4"},"created":1700000000}`).
 		Subscription(t.Context(), "sub_1"))
 }
 
 func TestAPlanIsKeptOnlyWhereBothPartsCanBeRead(t *testing.T) {
 	for _, metadata := range []string{
-		`{"keeps_plan":"pro"}`, `{"keeps_until":"2023-11-14T22:13:28Z"}`, `{"keeps_plan":"","keeps_until":"2023-11-14T22:13:28Z"}`,
+		`{"keeps_plan":"pro"}`, `{"keeps_plan":"pro","keeps_until":"2023-11-14T22:13:28Z"}`,
+		`{"keeps_plan":"pro","keeps_until":"2023-11-14T22:13:28Z","keeps_price":"price_1","keeps_quantity":"none"}`, `{"keeps_until":"2023-11-14T22:13:28Z"}`, `{"keeps_plan":"","keeps_until":"2023-11-14T22:13:28Z"}`,
 		`{"keeps_plan":"pro","keeps_until":"tomorrow"}`, `{"keeps_plan":"pro","keeps_until":""}`, `null`,
 	} {
 		same(t, billing.Subscription{ID: "sub_1"})(answering(t, 200, `{"id":"sub_1","metadata":`+metadata+`}`).Subscription(t.Context(), "sub_1"))
@@ -188,7 +189,7 @@ func TestAPriceIsRead(t *testing.T) {
 		Interval: "month", Every: 1, Active: true, CreatedAt: at(1700000000),
 	})(answering(t, 200, `{"id":"price_1","object":"price","livemode":true,"product":"nself_plan_pro","lookup_key":"nself:plan:pro",
 		"unit_amount":4900,"currency":"usd","recurring":{"interval":"month","interval_count":1},"active":true,"created":1700000000}`).
-		UpdatePrice(t.Context(), "key", "price_1", true))
+		CreatePrice(t.Context(), "key", stripeapi.PriceInput{}))
 }
 
 func TestAnEndpointIsRead(t *testing.T) {

@@ -105,11 +105,11 @@ func TestAPlanIsChangedKeptAndForgotten(t *testing.T) {
 	if sub.Items[0].Price != w.dear || in.PaidMinor != 10000 || in.Reason != "subscription_update" {
 		t.Errorf("%+v\n%+v", sub, in)
 	}
-	kept := stripeapi.Kept{Plan: "max", Until: sub.CurrentPeriodEnd}
+	kept := stripeapi.Kept{Plan: "max", Until: sub.CurrentPeriodEnd, Price: w.dear, Quantity: 1}
 	sub = must(w.UpdateSubscription(t.Context(), w.key(), sub.ID, stripeapi.SubscriptionChange{
 		Items: []stripeapi.ItemChange{{ID: sub.Items[0].ID, Price: w.cheap, Quantity: 2}}, Proration: stripeapi.ProrateNot, Kept: &kept,
 	}))(t)
-	if sub.Items[0].Price != w.cheap || sub.Items[0].Quantity != 2 || sub.KeepsPlan != "max" || !sub.KeepsUntil.Equal(kept.Until) || sub.Operation != operation(t) || sub.LatestInvoice != in.ID {
+	if sub.Items[0].Price != w.cheap || sub.Items[0].Quantity != 2 || sub.KeepsPlan != "max" || !sub.KeepsUntil.Equal(kept.Until) || sub.KeepsPrice != w.dear || sub.KeepsQuantity != 1 || sub.Operation != operation(t) || sub.LatestInvoice != in.ID {
 		t.Errorf("%+v", sub)
 	}
 	sub = must(w.UpdateSubscription(t.Context(), w.key(), sub.ID, stripeapi.SubscriptionChange{Kept: &stripeapi.Kept{}}))(t)

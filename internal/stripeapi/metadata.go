@@ -1,6 +1,7 @@
 package stripeapi
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/nself/tenancy/internal/id"
@@ -13,6 +14,8 @@ const (
 	metadataOperation  = "operation"
 	metadataKeepsPlan  = "keeps_plan"
 	metadataKeepsUntil = "keeps_until" // RFC 3339
+	metadataKeepsPrice = "keeps_price"
+	metadataKeepsCount = "keeps_quantity"
 	metadataMeter      = "meter"
 	metadataPeriod     = "period_start" // RFC 3339
 )
@@ -41,25 +44,32 @@ func origin(metadata map[string]string) Origin {
 	return Origin{Tenant: tenant, Operation: operation}
 }
 
-// Kept is a plan that holds until a time, whatever the price. The zero one keeps nothing.
+// Kept is a plan that holds until a time, whatever the price, and what was paid for it. The
+// zero one keeps nothing.
 type Kept struct {
-	Plan  string
-	Until time.Time
+	Plan     string    `json:"plan"`
+	Until    time.Time `json:"until"`
+	Price    string    `json:"price"`
+	Quantity int64     `json:"quantity"`
 }
 
-// metadata writes both; Stripe forgets what is set to nothing.
+// metadata writes all parts; Stripe forgets what is set to nothing.
 func (k Kept) metadata() map[string]string {
 	if k.Plan == "" {
-		return map[string]string{metadataKeepsPlan: "", metadataKeepsUntil: ""}
+		return map[string]string{metadataKeepsPlan: "", metadataKeepsUntil: "", metadataKeepsPrice: "", metadataKeepsCount: ""}
 	}
-	return map[string]string{metadataKeepsPlan: k.Plan, metadataKeepsUntil: k.Until.UTC().Format(time.RFC3339)}
+	return map[string]string{
+		metadataKeepsPlan: k.Plan, metadataKeepsUntil: k.Until.UTC().Format(time.RFC3339),
+		metadataKeepsPrice: k.Price, metadataKeepsCount: strconv.FormatInt(k.Quantity, 10),
+	}
 }
 
-// kept reads what is kept: nothing, unless both parts can be read.
+// kept reads what is kept: nothing, unless all parts can be read.
 func kept(metadata map[string]string) Kept {
 	until, err := time.Parse(time.RFC3339, metadata[metadataKeepsUntil])
-	if err != nil || metadata[metadataKeepsPlan] == "" {
+	quantity, failed := strconv.ParseInt(metadata[metadataKeepsCount], 10, 64)
+	if err != nil || failed != nil || quantity < 1 || metadata[metadataKeepsPlan] == "" || metadata[metadataKeepsPrice] == "" {
 		return Kept{}
 	}
-	return Kept{Plan: metadata[metadataKeepsPlan], Until: until.UTC()}
+	return Kept{Plan: metadata[metadataKeepsPlan], Until: until.UTC(), Price: metadata[metadataKeepsPrice], Quantity: quantity}
 }

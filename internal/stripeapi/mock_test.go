@@ -143,7 +143,7 @@ func TestEveryWriteIsAcceptedAndUnderstoodAndCarriesItsKey(t *testing.T) {
 	expect("CreatePortalSession")(c.CreatePortalSession(ctx, key, "cus_1", "https://example.com/back"))
 	expect("CreateProduct")(c.CreateProduct(ctx, key, "nself_plan_pro", "Pro"))
 	expect("CreatePrice")(c.CreatePrice(ctx, key, stripeapi.PriceInput{Product: "nself_plan_pro", LookupKey: "nself:plan:pro", AmountMinor: 4900, Currency: "usd"}))
-	expect("UpdatePrice")(c.UpdatePrice(ctx, key, "price_1", false))
+	expect("CreateRefund")(c.CreateRefund(ctx, key, "ch_1", stripeapi.Origin{}))
 	expect("CreateWebhookEndpoint")(c.CreateWebhookEndpoint(ctx, key, "https://example.com/webhooks/stripe", []string{"invoice.paid"}))
 	expect("UpdateWebhookEndpoint")(c.UpdateWebhookEndpoint(ctx, key, "we_1", []string{"invoice.paid", "charge.failed"}))
 	expect("CreateClock")(c.CreateClock(ctx, key, "Acme", then))

@@ -97,11 +97,6 @@ func (c *Client) CreatePrice(ctx context.Context, key string, in PriceInput) (Pr
 	}, c.api.Prices.New, price)
 }
 
-// UpdatePrice says whether a price can be bought. Those who pay it go on doing so.
-func (c *Client) UpdatePrice(ctx context.Context, key, id string, active bool) (Price, error) {
-	return at(id, &stripe.PriceParams{Params: write(ctx, key), Active: &active}, c.api.Prices.Update, price)
-}
-
 func product(s *stripe.Product) (string, Product) {
 	return s.ID, Product{ID: s.ID, Livemode: s.Livemode, Name: s.Name, Active: s.Active}
 }

@@ -53,8 +53,8 @@ func (s *sent) check(t *testing.T, line, form string) {
 
 func TestACallSaysWhoCallsAndNoMore(t *testing.T) {
 	c, last := sending(t)
-	_, _ = c.UpdatePrice(t.Context(), "nself:1:price:0", "price_1", false)
-	last.check(t, "POST https://stripe.example.com/dev/v1/prices/price_1", "active=false")
+	_, _ = c.CreateRefund(t.Context(), "nself:1:price:0", "ch_1", stripeapi.Origin{})
+	last.check(t, "POST https://stripe.example.com/dev/v1/refunds", "charge=ch_1")
 	for name, want := range map[string]string{
 		"Authorization": "Bearer " + key, "Stripe-Version": "2023-10-16", "Idempotency-Key": "nself:1:price:0",
 		"Content-Type": "application/x-www-form-urlencoded", "X-Stripe-Client-Telemetry": "", "X-Stripe-Client-User-Agent": "",
@@ -110,9 +110,11 @@ func TestASubscriptionIsChangedInWhatIsNamedAlone(t *testing.T) {
 				"proration_behavior=always_invoice\npayment_behavior=error_if_incomplete"},
 		{stripeapi.SubscriptionChange{Items: []stripeapi.ItemChange{{Price: "price_3", Quantity: 1}}, Proration: stripeapi.ProrateNot},
 			"items[0][price]=price_3\nitems[0][quantity]=1\nproration_behavior=none"},
-		{stripeapi.SubscriptionChange{Kept: &stripeapi.Kept{Plan: "pro", Until: at(1700000000).In(time.FixedZone("", 3600))}},
-			"metadata[keeps_plan]=pro\nmetadata[keeps_until]=2023-11-14T22:13:20Z"},
-		{stripeapi.SubscriptionChange{Kept: &stripeapi.Kept{}}, "metadata[keeps_plan]=\nmetadata[keeps_until]="},
+		{stripeapi.SubscriptionChange{Kept: &stripeapi.Kept{Plan: "pro", Until: at(1700000000).In(time.FixedZone("", 3600)), Price: "price_1", Quantity: 2}},
+			"metadata[keeps_plan]=pro\nmetadata[keeps_until]=2023-11-14T22:13:20Z\nmetadata[keeps_price]=price_1\nmetadata[keeps_quantity]=2"},
+		{stripeapi.SubscriptionChange{TrialOver: true}, "trial_end=now"},
+		{stripeapi.SubscriptionChange{TrialEnd: at(1700000000)}, "trial_end=1700000000"},
+		{stripeapi.SubscriptionChange{Kept: &stripeapi.Kept{}}, "metadata[keeps_plan]=\nmetadata[keeps_until]=\nmetadata[keeps_price]=\nmetadata[keeps_quantity]="},
 	} {
 		_, _ = c.UpdateSubscription(t.Context(), "key", "sub_1", change.in)
 		last.check(t, "POST https://stripe.example.com/dev/v1/subscriptions/sub_1", change.form)

@@ -38,6 +38,7 @@ type Config struct {
 // Client calls Stripe. Its methods may be called from several goroutines.
 type Client struct {
 	api      *client.API
+	once     *client.API // makes no call again
 	livemode bool
 }
 
@@ -65,8 +66,14 @@ func New(c Config) (*Client, error) {
 	if c.URL != "" {
 		config.URL = stripe.String(c.URL)
 	}
+	once := *config
+	once.MaxNetworkRetries = stripe.Int64(0)
+	return &Client{api: caller(c.Key, config), once: caller(c.Key, &once), livemode: live}, nil
+}
+
+func caller(key string, config *stripe.BackendConfig) *client.API {
 	backend := stripe.GetBackendWithConfig(stripe.APIBackend, config)
-	return &Client{api: client.New(c.Key, &stripe.Backends{API: backend, Connect: backend, Uploads: backend}), livemode: live}, nil
+	return client.New(key, &stripe.Backends{API: backend, Connect: backend, Uploads: backend})
 }
 
 // discreet has the client keep to itself what machine this is: the library tells it in a

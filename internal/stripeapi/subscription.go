@@ -43,7 +43,9 @@ type SubscriptionChange struct {
 	Payment              string       // PayOrFail or PayWhenPossible; empty: Stripe's own, PayWhenPossible
 	CancelAtPeriodEnd    *bool
 	DefaultPaymentMethod string
-	Kept                 *Kept // nil: stays as it is; the zero Kept empties it
+	TrialEnd             time.Time // a trial ends then
+	TrialOver            bool      // a trial ends now: its first period begins, and is invoiced
+	Kept                 *Kept     // nil: stays as it is; the zero Kept empties it
 }
 
 // ItemChange is a change of an item, or a new one.
@@ -150,6 +152,11 @@ func (c *Client) UpdateSubscription(ctx context.Context, key, id string, in Subs
 	if in.Kept != nil {
 		params.Metadata = in.Kept.metadata()
 	}
+	if in.TrialOver {
+		params.TrialEndNow = &in.TrialOver
+	} else if !in.TrialEnd.IsZero() {
+		params.TrialEnd = stripe.Int64(in.TrialEnd.Unix())
+	}
 	return at(id, params, c.api.Subscriptions.Update, subscription)
 }
 
@@ -166,13 +173,14 @@ func (i ItemChange) params() *stripe.SubscriptionItemsParams {
 
 // CancelSubscription ends a subscription at once. Stripe keeps no answers to this call, whatever
 // its key: so that the same call can be made again, one that has ended already is answered as
-// it is.
+// it is. It is sent once, whatever Config.Retries says: what it would end may have become
+// something else meanwhile, which is for the caller to look at.
 func (c *Client) CancelSubscription(ctx context.Context, key, id string, in CancelInput) (billing.Subscription, error) {
 	ended, err := at(id, &stripe.SubscriptionCancelParams{
 		Params:     write(ctx, key),
 		InvoiceNow: &in.InvoiceNow,
 		Prorate:    &in.Prorate,
-	}, c.api.Subscriptions.Cancel, subscription)
+	}, c.once.Subscriptions.Cancel, subscription)
 	if !Is(err, NotFound) && !Is(err, Refused) {
 		return ended, err
 	}
@@ -208,6 +216,8 @@ func subscription(s *stripe.Subscription) (string, billing.Subscription) {
 		EndedAt:            moment(s.EndedAt),
 		KeepsPlan:          keeps.Plan,
 		KeepsUntil:         keeps.Until,
+		KeepsPrice:         keeps.Price,
+		KeepsQuantity:      keeps.Quantity,
 		Operation:          origin(s.Metadata).Operation,
 		CreatedAt:          moment(s.Created),
 	}

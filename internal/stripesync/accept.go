@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,9 +37,13 @@ func (s *Sync) Accept(ctx context.Context, e Event) (Outcome, error) {
 	}
 }
 
-// clean makes what is kept only to be looked at something that Postgres stores.
+// clean makes what is kept only to be looked at something that Postgres stores. Of events
+// that are not followed it is nothing: what they are about may hold secrets of payments.
 func clean(e Event) Event {
 	e.Payload = []byte(storable(string(e.Payload)))
+	if e.Kind == "" {
+		e.Payload = nil
+	}
 	if e.Kind == Customer {
 		e.Customer = e.Object
 	}
@@ -114,7 +119,8 @@ func (s *Sync) keep(asks []*ask) ([]Outcome, error) {
 				objects = append(objects, a.event.Object)
 			}
 		}
-		return s.push(ctx, tx, objects)
+		slices.Sort(objects)
+		return s.push(ctx, tx, slices.Compact(objects)) // one job follows all hints there are
 	})
 	return outcomes, err
 }

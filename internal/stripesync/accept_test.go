@@ -42,8 +42,8 @@ func TestAnEventIsAcceptedOnceAndItsCopiesAreCounted(t *testing.T) {
 
 func TestWhatIsNoHintIsKeptWithTheReason(t *testing.T) {
 	w := newWorld(t)
-	other, nameless, live := hint("evt_other", "price_1"), hint("evt_nameless", ""), hint("evt_live", "in_1")
-	other.Kind, live.Livemode = stripesync.KindOf("price.created", "price"), true
+	other, nameless, live := hint("evt_other", "pi_1"), hint("evt_nameless", ""), hint("evt_live", "in_1")
+	other.Kind, live.Livemode = stripesync.KindOf("payment_intent.created", "payment_intent"), true
 	for _, c := range []struct {
 		event  stripesync.Event
 		want   stripesync.Outcome
@@ -58,6 +58,10 @@ func TestWhatIsNoHintIsKeptWithTheReason(t *testing.T) {
 		}
 		if got := one[string](t, w, `SELECT reason FROM billing.stripe_events WHERE event_id = $1`, c.event.ID); got != c.reason {
 			t.Errorf("%s is kept because %q", c.event.ID, got)
+		}
+		row := must[stripesync.EventRow](t)(stripesync.EventOf(t.Context(), w.pool, c.event.ID))
+		if kept := row.Payload != nil; kept != (c.event.Kind != "") {
+			t.Errorf("%s of kind %q: its payload is kept: %t", c.event.ID, c.event.Kind, kept)
 		}
 	}
 	if n := one[int](t, w, `SELECT count(*) FROM billing.stripe_objects`); n != 0 || len(w.pushed) != 0 {

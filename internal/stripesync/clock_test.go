@@ -67,6 +67,20 @@ func TestReconcileGoesThroughWhatLivesByAClock(t *testing.T) {
 	}
 }
 
+func TestATenantOnAClockIsTakenInAgainByFix(t *testing.T) {
+	w := newWorld(t)
+	origin, _ := w.clocked(t)
+	for _, table := range []string{"customers", "subscriptions", "invoices", "payments", "stripe_objects"} {
+		w.exec(t, `DELETE FROM billing.`+table)
+	}
+	if report := w.reconcile(t, stripesync.ReconcileInput{Fix: true}); len(report.Drift) != 0 || report.Fixed == 0 {
+		t.Errorf("left %v, fixed %d", report.Drift, report.Fixed)
+	}
+	if got, want := one[string](t, w, standingSQL, origin.Tenant), "pro active active false paid 9900 succeeded 9900 card 4242"; got != want {
+		t.Errorf("the standing is %q, want %q", got, want)
+	}
+}
+
 func TestAVisitToCheckoutBringsItsCustomerIn(t *testing.T) {
 	w := newWorld(t)
 	origin := w.tenant(t)

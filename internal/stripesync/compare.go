@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/nself/tenancy/internal/billing"
@@ -11,23 +12,17 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 )
 
-// rows are what stands here, by Stripe's ids.
-type rows struct {
-	customers     map[string]billing.CustomerRow
-	subscriptions map[string]billing.SubscriptionRow
-	invoices      map[string]billing.InvoiceRow
-	customerOf    map[id.Tenant]string
-	prices        map[string]bool
-}
-
-// comparison goes through Stripe's objects and notes how they differ from the rows.
+// comparison goes through Stripe's objects and notes how they differ from the rows. Several
+// lists are gone through at once; what they bring is compared by one at a time.
 type comparison struct {
-	sync     *Sync
+	sync  *Sync
+	rows  rows
+	start time.Time // by the database's clock, before the rows were read
+	since time.Time // invoices and charges from then on
+	only  *id.Tenant
+
+	mu       sync.Mutex // guards what follows
 	progress func(done int)
-	rows     rows
-	start    time.Time // by the database's clock, before the rows were read
-	since    time.Time // invoices from then on: of the slowest clock's last 90 days
-	only     *id.Tenant
 	seen     map[string]bool
 	report   Report
 }
@@ -35,69 +30,14 @@ type comparison struct {
 const startSQL = `SELECT clock_timestamp()`
 
 func (s *Sync) newComparison(ctx context.Context, only *id.Tenant, progress func(int)) (*comparison, error) {
-	start, err := pg.Scalar[time.Time](ctx, s.config.DB, startSQL, nil)
+	db := s.config.DB
+	start, err := pg.Scalar[time.Time](ctx, db, startSQL, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read the time: %w", err)
 	}
-	c := &comparison{sync: s, progress: progress, start: start, since: time.Now().Add(-invoiceAge), only: only, seen: map[string]bool{}}
-	return c, c.load(ctx)
-}
-
-// load reads the rows of the mode that the key is of.
-func (c *comparison) load(ctx context.Context) error {
-	db, live := c.sync.config.DB, c.sync.config.Stripe.Livemode()
-	customers, err := billing.Customers(ctx, db, c.only)
-	if err != nil {
-		return err
-	}
-	for _, row := range customers {
-		if row.ClockAt != nil && row.ClockAt.Add(-invoiceAge).Before(c.since) {
-			c.since = row.ClockAt.Add(-invoiceAge)
-		}
-	}
-	subscriptions, err := billing.Subscriptions(ctx, db, c.only)
-	if err != nil {
-		return err
-	}
-	invoices, err := billing.Invoices(ctx, db, c.only, c.since)
-	if err != nil {
-		return err
-	}
-	prices, err := priceIDs(ctx, db)
-	if err != nil {
-		return err
-	}
-	c.rows = rows{map[string]billing.CustomerRow{}, map[string]billing.SubscriptionRow{}, map[string]billing.InvoiceRow{}, map[id.Tenant]string{}, prices}
-	for _, row := range customers {
-		if row.Livemode == live {
-			c.rows.customers[row.StripeID], c.rows.customerOf[row.TenantID] = row, row.StripeID
-		}
-	}
-	for _, row := range subscriptions {
-		if row.Livemode == live {
-			c.rows.subscriptions[row.StripeID] = row
-		}
-	}
-	for _, row := range invoices {
-		if row.Livemode == live {
-			c.rows.invoices[row.StripeID] = row
-		}
-	}
-	return nil
-}
-
-const pricesSQL = `SELECT price_id FROM billing.prices`
-
-func priceIDs(ctx context.Context, db pg.DB) (map[string]bool, error) {
-	found, err := texts(ctx, db, pricesSQL, nil)
-	if err != nil {
-		return nil, fmt.Errorf("read the prices: %w", err)
-	}
-	prices := make(map[string]bool, len(found))
-	for _, price := range found {
-		prices[price] = true
-	}
-	return prices, nil
+	c := &comparison{sync: s, progress: progress, start: start, only: only, seen: map[string]bool{}}
+	c.rows, c.since, err = load(ctx, db, only, s.config.Stripe.Livemode())
+	return c, err
 }
 
 // first reports whether an object was not compared yet, and counts it.
@@ -112,22 +52,43 @@ func (c *comparison) first(object string) bool {
 	return true
 }
 
+// met reports whether an object was compared already.
+func (c *comparison) met(object string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[object]
+}
+
 func (c *comparison) add(found ...Drift) { c.report.Drift = append(c.report.Drift, found...) }
 
 func (c *comparison) customer(there billing.Customer) {
-	if !c.first(there.ID) {
+	here, known := c.rows.customers[there.ID]
+	others := c.only != nil && !known && there.Tenant != *c.only
+	if others || !c.first(there.ID) {
 		return
 	}
 	c.report.Customers++
-	here, known := c.rows.customers[there.ID]
 	d := Drift{TenantID: here.TenantID, ObjectID: there.ID, kind: Customer, customer: there.ID}
+	d.lead(PaymentMethod, there.DefaultPaymentMethod)
 	switch {
 	case known:
 		c.add(drifts(d, customerFields(here, there))...)
-	case !there.Tenant.IsZero() && (c.only == nil || *c.only == there.Tenant):
+	case !there.Tenant.IsZero():
 		d.What, d.There, d.claim = OfNoTenant, "its metadata names tenant "+there.Tenant.String(), there.Tenant
 		c.add(d)
 	}
+}
+
+// listedItems is how many items of a subscription its list tells of for certain.
+const listedItems = 10
+
+// listed is a subscription of a list. One with more items than a list may tell of, and which
+// stands here, is left to be asked for by itself.
+func (c *comparison) listed(there billing.Subscription) {
+	if _, known := c.rows.subscriptions[there.ID]; known && len(there.Items) >= listedItems {
+		return
+	}
+	c.subscription(there)
 }
 
 func (c *comparison) subscription(there billing.Subscription) {
@@ -137,10 +98,11 @@ func (c *comparison) subscription(there billing.Subscription) {
 	c.report.Subscriptions++
 	here, known := c.rows.subscriptions[there.ID]
 	d := Drift{TenantID: c.rows.customers[there.Customer].TenantID, ObjectID: there.ID, kind: Subscription, customer: there.Customer}
+	d.lead(Invoice, there.LatestInvoice)
 	switch {
 	case known:
 		d.TenantID = here.TenantID
-		c.add(drifts(d, subscriptionFields(here, there))...)
+		c.add(drifts(d, append(subscriptionFields(here, there), c.rows.termsFields(here, there)...))...)
 	case !d.TenantID.IsZero():
 		d.What, d.There = MissingHere, there.Status
 		c.add(d)
@@ -150,16 +112,6 @@ func (c *comparison) subscription(there billing.Subscription) {
 	}
 }
 
-// sells reports whether a subscription has a price of ours.
-func (r rows) sells(there billing.Subscription) bool {
-	for _, item := range there.Items {
-		if r.prices[item.Price] {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *comparison) invoice(there billing.Invoice) {
 	if !c.first(there.ID) {
 		return
@@ -167,12 +119,13 @@ func (c *comparison) invoice(there billing.Invoice) {
 	c.report.Invoices++
 	here, known := c.rows.invoices[there.ID]
 	d := Drift{TenantID: c.rows.customers[there.Customer].TenantID, ObjectID: there.ID, kind: Invoice, customer: there.Customer}
+	d.lead(Charge, there.Charge)
 	if known {
 		d.TenantID = here.TenantID
 	}
 	switch {
 	case d.TenantID.IsZero():
-	case charged(there) && here.Status != "paid":
+	case charged(there) && here.Status != billing.InvoicePaid:
 		d.What, d.Here, d.There = ChargedNotApplied, here.Status, number(there.PaidMinor)+" "+there.Currency
 		c.add(d)
 	case !known:
@@ -183,13 +136,44 @@ func (c *comparison) invoice(there billing.Invoice) {
 	}
 }
 
-// each does the work for all of a list.
-func each[T any](list iter.Seq2[T, error], work func(T)) error {
+func (c *comparison) charge(there billing.Charge) {
+	if !c.first(there.ID) {
+		return
+	}
+	c.report.Charges++
+	here, known := c.rows.payments[there.ID]
+	d := Drift{TenantID: c.rows.customers[there.Customer].TenantID, ObjectID: there.ID, kind: Charge, customer: there.Customer}
+	switch {
+	case known:
+		d.TenantID = here.TenantID
+		c.add(drifts(d, chargeFields(here, there))...)
+	case !d.TenantID.IsZero():
+		d.What, d.There = MissingHere, there.Status+", "+number(there.AmountMinor)+" "+there.Currency
+		c.add(d)
+	}
+}
+
+// each does the work for all of a list, for one object of any list at a time.
+func each[T any](c *comparison, list iter.Seq2[T, error], work func(T)) error {
 	for object, err := range list {
 		if err != nil {
 			return err
 		}
+		c.mu.Lock()
 		work(object)
+		c.mu.Unlock()
 	}
+	return nil
+}
+
+// one does the work for a single object.
+func one[T any](ctx context.Context, c *comparison, fetch func(context.Context, string) (T, error), object string, work func(T)) error {
+	found, err := fetch(ctx, object)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	work(found)
 	return nil
 }

@@ -1,7 +1,9 @@
 package stripesync
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nself/tenancy/internal/billing"
@@ -57,11 +59,35 @@ func subscriptionFields(here billing.SubscriptionRow, there billing.Subscription
 		{"status", here.Status, there.Status},
 		{"amount", number(here.AmountMinor), number(amount)},
 		{"current period end", moment(here.CurrentPeriodEnd), moment(there.CurrentPeriodEnd)},
+		{"billing cycle anchor", moment(here.AnchorAt), moment(there.AnchorAt)},
 		{"trial end", moment(orZero(here.TrialEnd)), moment(there.TrialEnd)},
 		{"cancel at period end", strconv.FormatBool(here.CancelAtPeriodEnd), strconv.FormatBool(there.CancelAtPeriodEnd)},
 		{"cancel at", moment(orZero(here.CancelAt)), moment(there.CancelAt)},
 		{"ended at", moment(orZero(here.EndedAt)), moment(there.EndedAt)},
 		{"latest invoice", orZero(here.LatestInvoice), there.LatestInvoice},
+	}
+}
+
+// termsFields are what a subscription is sold as. Of a plan that is kept metadata may name
+// any: one that is none of ours stands nowhere here.
+func (r rows) termsFields(here billing.SubscriptionRow, there billing.Subscription) []field {
+	kept := there.KeepsPlan
+	if !r.plans[kept] {
+		kept = ""
+	}
+	itemsHere, itemsThere := make([]string, 0, 1), make([]string, 0, 1)
+	for _, item := range r.items[here.StripeID] {
+		itemsHere = append(itemsHere, number(item.Quantity)+" of "+item.PriceID)
+	}
+	for _, item := range there.Items {
+		itemsThere = append(itemsThere, number(item.Quantity)+" of "+item.Price)
+	}
+	slices.Sort(itemsHere)
+	slices.Sort(itemsThere)
+	return []field{
+		{"items", strings.Join(itemsHere, ", "), strings.Join(itemsThere, ", ")},
+		{"plan that is kept", orZero(here.KeepsPlan), kept},
+		{"kept until", moment(orZero(here.KeepsUntil)), moment(there.KeepsUntil)},
 	}
 }
 
@@ -72,6 +98,15 @@ func invoiceFields(here billing.InvoiceRow, there billing.Invoice) []field {
 		{"paid", number(here.PaidMinor), number(there.PaidMinor)},
 		{"remaining", number(here.RemainingMinor), number(there.RemainingMinor)},
 		{"attempts", number(int64(here.Attempts)), number(int64(there.Attempts))},
+	}
+}
+
+func chargeFields(here billing.PaymentRow, there billing.Charge) []field {
+	return []field{
+		{"status", here.Status, there.Status},
+		{"amount", number(here.AmountMinor), number(there.AmountMinor)},
+		{"refunded", number(here.RefundedMinor), number(there.RefundedMinor)},
+		{"invoice", orZero(here.InvoiceID), there.Invoice},
 	}
 }
 
@@ -88,4 +123,4 @@ func drifts(like Drift, fields []field) []Drift {
 }
 
 // charged reports whether an invoice was paid with money.
-func charged(in billing.Invoice) bool { return in.Status == "paid" && in.PaidMinor > 0 }
+func charged(in billing.Invoice) bool { return in.Status == billing.InvoicePaid && in.PaidMinor > 0 }

@@ -84,6 +84,18 @@ func (s *Sync) customer(c billing.Customer) fact {
 	return f
 }
 
+// forgotten is an invoice that Stripe does not have; reason is why it parks where it was more
+// than a draft here.
+func (s *Sync) forgotten(h held, reason string) fact {
+	return fact{customer: h.Customer, apply: func(ctx context.Context, tx pgx.Tx, tenant id.Tenant) (string, error) {
+		gone, err := s.config.Book.ForgetInvoice(ctx, tx, tenant, h.Object)
+		if err != nil || gone {
+			return "", err
+		}
+		return reason, nil
+	}}
+}
+
 // unpriced begins the reason of a subscription at a price of nobody's.
 const unpriced = "no plan or add-on here has the price "
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/nself/tenancy/internal/billing"
 	"github.com/nself/tenancy/internal/id"
@@ -69,7 +70,7 @@ func (s *Sync) nowPriced(ctx context.Context, only *id.Tenant) ([]named, error) 
 	return objects, nil
 }
 
-// recheck compares anew each object that differed.
+// recheck compares anew each object that differed, as long as there is time.
 func (s *Sync) recheck(ctx context.Context, only *id.Tenant, before []Drift) ([]Drift, error) {
 	if len(before) == 0 {
 		return nil, nil
@@ -78,11 +79,27 @@ func (s *Sync) recheck(ctx context.Context, only *id.Tenant, before []Drift) ([]
 	if err != nil {
 		return nil, err
 	}
+	looking, cancel := lasting(ctx)
+	defer cancel()
+	all := errgroup.Group{}
+	all.SetLimit(atOnce)
 	for _, d := range before {
-		if err := c.examine(ctx, d.object()); err != nil {
-			return nil, fmt.Errorf("look at %s again: %w", d.ObjectID, err)
+		all.Go(func() error {
+			if err := c.examine(looking, d.object()); err != nil && looking.Err() == nil {
+				return fmt.Errorf("look at %s again: %w", d.ObjectID, err)
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	for _, d := range before {
+		if !c.seen[d.ObjectID] {
+			c.add(d)
 		}
 	}
+	slices.SortFunc(c.report.Drift, inTurn)
 	return c.report.Drift, nil
 }
 
@@ -120,18 +137,10 @@ func (s *Sync) bind(ctx context.Context, tenant id.Tenant, customer string) (bou
 // bring has the customer's row there, and the customer itself followed, which hints at
 // what was parked for want of a tenant.
 func (s *Sync) bring(ctx context.Context, tx pgx.Tx, tenant id.Tenant, c billing.Customer) error {
-	if _, err := s.hint(ctx, tx, named{Customer, c.ID, c.ID}); err != nil {
+	if _, err := s.hint(ctx, tx, []named{{Customer, c.ID, c.ID}}); err != nil {
 		return err
 	}
 	return s.config.Book.ApplyCustomer(ctx, tx, tenant, c)
-}
-
-// hintAt is a hint in a transaction of its own.
-func (s *Sync) hintAt(ctx context.Context, object named) error {
-	return pg.InTx(ctx, s.config.DB, func(tx pgx.Tx) error {
-		_, err := s.hint(ctx, tx, object)
-		return err
-	})
 }
 
 const onTheWayAllTenantsSQL = `
@@ -150,7 +159,8 @@ func (s *Sync) settled(ctx context.Context, c *comparison) ([]Drift, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what is on the way: %w", err)
 	}
-	return slices.DeleteFunc(found, func(d Drift) bool { return slices.Contains(moving, d.ObjectID) }), nil
+	onTheWay := setOf(moving)
+	return slices.DeleteFunc(found, func(d Drift) bool { return onTheWay[d.ObjectID] }), nil
 }
 
 const forgetDriftAllTenantsSQL = `DELETE FROM billing.drift WHERE @tenant::uuid IS NULL OR tenant_id = @tenant::uuid`

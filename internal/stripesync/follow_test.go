@@ -89,6 +89,8 @@ func TestMetadataAloneBindsNobody(t *testing.T) {
 		"the operation of another":        {Tenant: first.Tenant, Operation: second.Operation},
 		"a tenant that does not exist":    {Tenant: w.ghost(t), Operation: first.Operation},
 		"an operation without its tenant": {Operation: first.Operation},
+		"an operation that makes none":    {Tenant: first.Tenant, Operation: w.operation(t, first.Tenant, "change_plan", `{}`)},
+		"one that made another":           {Tenant: first.Tenant, Operation: w.operation(t, first.Tenant, "subscribe", `{"customer": {"id": "cus_other"}}`)},
 	} {
 		customer := w.customer(t, origin)
 		if err := w.Now(t.Context(), stripesync.Customer, customer, ""); err != nil {

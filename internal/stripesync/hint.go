@@ -3,32 +3,68 @@ package stripesync
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/pg"
 )
 
+// What is locked is locked in the order in which billing.accept_events locks it.
 const hintAllTenantsSQL = `
 INSERT INTO billing.stripe_objects AS o (object_id, kind, livemode, customer_id, hints)
-VALUES (@object, @kind, @livemode, nullif(@customer, ''), 1)
+SELECT DISTINCT ON (g.object_id) g.object_id, g.kind, @livemode::boolean, nullif(g.customer, ''), 1
+FROM unnest(@objects::text[], @kinds::text[], @customers::text[]) AS g (object_id, kind, customer)
+ORDER BY g.object_id
 ON CONFLICT (object_id) DO UPDATE SET hints = o.hints + 1, state = 'waiting', reason = NULL, tries = 0,
 	hinted_at = now(), customer_id = coalesce(excluded.customer_id, o.customer_id)
-RETURNING hints`
+RETURNING o.object_id, o.hints`
 
-// hint says in a transaction that an object changed and puts a job for it in the queue.
-// It returns the hint's number.
-func (s *Sync) hint(ctx context.Context, tx pgx.Tx, object named) (int64, error) {
-	if object.kind == Customer {
-		object.customer = object.id
+type hinted struct {
+	Object string `db:"object_id"`
+	Number int64  `db:"hints"`
+}
+
+// hint says in a transaction that objects changed and puts a job for each in the queue. It
+// returns the number that each hint has, one for an object that is named twice.
+func (s *Sync) hint(ctx context.Context, tx pgx.Tx, objects []named) ([]hinted, error) {
+	ids, kinds, customers := make([]string, len(objects)), make([]string, len(objects)), make([]string, len(objects))
+	for i, object := range objects {
+		ids[i], kinds[i], customers[i] = object.id, object.kind, object.customer
+		if object.kind == Customer {
+			customers[i] = object.id
+		}
 	}
-	number, err := pg.Scalar[int64](ctx, tx, hintAllTenantsSQL, pgx.NamedArgs{
-		"object": object.id, "kind": object.kind, "customer": object.customer, "livemode": s.config.Stripe.Livemode(),
+	rows, err := pg.All[hinted](ctx, tx, hintAllTenantsSQL, pgx.NamedArgs{
+		"objects": ids, "kinds": kinds, "customers": customers, "livemode": s.config.Stripe.Livemode(),
 	})
 	if err != nil {
-		return 0, fmt.Errorf("hint at %s: %w", object.id, err)
+		return nil, fmt.Errorf("hint at %d objects of Stripe: %w", len(objects), err)
 	}
-	return number, s.push(ctx, tx, []string{object.id})
+	pushed := make([]string, len(rows))
+	for i, row := range rows {
+		pushed[i] = row.Object
+	}
+	return rows, s.push(ctx, tx, pushed)
+}
+
+// hintAll hints at objects, many in a transaction, and returns the number that each hint
+// has, by its object.
+func (s *Sync) hintAll(ctx context.Context, objects []named) (map[string]int64, error) {
+	numbers := make(map[string]int64, len(objects))
+	for some := range slices.Chunk(objects, pg.Batch) {
+		err := pg.InTx(ctx, s.config.DB, func(tx pgx.Tx) error {
+			noted, err := s.hint(ctx, tx, some)
+			for _, hint := range noted {
+				numbers[hint.Object] = hint.Number
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return numbers, nil
 }
 
 // named is an object as another names it.

@@ -95,8 +95,12 @@ func (s *Sync) ownerOf(ctx context.Context, tx pgx.Tx, f fact) (id.Tenant, error
 	return claimed(ctx, tx, *f.binds)
 }
 
+// Operations of some kinds make a customer, each one, and what made it notes which: an
+// answer that was lost leaves nothing noted.
 const claimSQL = `
-SELECT EXISTS (SELECT FROM billing.operations WHERE tenant_id = @tenant_id AND id = @operation)
+SELECT EXISTS (SELECT FROM billing.operations WHERE tenant_id = @tenant_id AND id = @operation
+		AND kind IN ('subscribe', 'checkout', 'set_payment_method', 'start_clock')
+		AND coalesce(nullif(results #>> '{customer,id}', ''), @customer) = @customer)
 	AND NOT EXISTS (SELECT FROM billing.customers WHERE tenant_id = @tenant_id AND deleted_at IS NULL)`
 
 // claimed is the tenant that a customer's metadata names, where an operation of that very
@@ -106,7 +110,7 @@ func claimed(ctx context.Context, tx pgx.Tx, c billing.Customer) (id.Tenant, err
 	if c.Tenant.IsZero() || c.Operation.IsZero() {
 		return id.Tenant{}, nil
 	}
-	good, err := pg.Scalar[bool](ctx, tx, claimSQL, pgx.NamedArgs{"tenant_id": c.Tenant, "operation": c.Operation})
+	good, err := pg.Scalar[bool](ctx, tx, claimSQL, pgx.NamedArgs{"tenant_id": c.Tenant, "operation": c.Operation, "customer": c.ID})
 	if err != nil {
 		return id.Tenant{}, fmt.Errorf("read whether customer %s is of tenant %s: %w", c.ID, c.Tenant, err)
 	}

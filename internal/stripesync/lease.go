@@ -17,20 +17,26 @@ import (
 // take, so that only a holder that stands still loses it.
 const leaseTime = 60 * time.Second
 
+// patience is how long following an object may be put off without that being a failure.
+const patience = 10 * time.Minute
+
 // held is an object under its holder's lease.
 type held struct {
 	Object   string    `db:"object_id"`
 	Kind     string    `db:"kind"`
 	Livemode bool      `db:"livemode"`
-	Noted    int64     `db:"hints"` // the hints there were when it was taken: what is fetched now answers them
+	Customer string    `db:"customer_id"` // whose it is, as far as hints told; empty: they did not
+	Noted    int64     `db:"hints"`       // the hints there were when it was taken: what is fetched now answers them
+	Overdue  bool      `db:"overdue"`     // it was hinted at longer ago than it may be put off
 	Lease    uuid.UUID `db:"lease"`
 }
 
 // A job that was left over for an object that is dead is one more try.
 const takeAllTenantsSQL = `
 UPDATE billing.stripe_objects SET lease = @lease, leased_until = clock_timestamp() + @lasts::interval, state = 'waiting', reason = NULL
-WHERE object_id = @object AND state IN ('waiting', 'dead') AND (leased_until IS NULL OR leased_until < clock_timestamp())
-RETURNING object_id, kind, livemode, hints, lease`
+WHERE object_id = @object AND state IN ('waiting', 'dead') AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+RETURNING object_id, kind, livemode, coalesce(customer_id, '') AS customer_id, hints, lease,
+	hinted_at < clock_timestamp() - @patience::interval AS overdue`
 
 const dueAllTenantsSQL = `
 SELECT EXISTS (SELECT FROM billing.stripe_objects WHERE object_id = @object AND state IN ('waiting', 'dead'))`
@@ -38,7 +44,8 @@ SELECT EXISTS (SELECT FROM billing.stripe_objects WHERE object_id = @object AND 
 // take takes the lease of an object. Nothing is taken where there is nothing to follow,
 // and busy is the error where another holds it.
 func (s *Sync) take(ctx context.Context, db pg.DB, object string) (h held, taken bool, err error) {
-	h, err = pg.One[held](ctx, db, takeAllTenantsSQL, pgx.NamedArgs{"object": object, "lease": uuid.New(), "lasts": leaseTime})
+	args := pgx.NamedArgs{"object": object, "lease": uuid.New(), "lasts": leaseTime, "patience": patience}
+	h, err = pg.One[held](ctx, db, takeAllTenantsSQL, args)
 	if err == nil {
 		return h, true, nil
 	}
@@ -63,8 +70,9 @@ func errBusy(what string) error {
 	return fault.New(fault.Unavailable, "%s is being followed; try again", what).With("retryAfter", 1).Because(errElsewhere)
 }
 
+// What is left of the lease says until when somebody was at the object.
 const releaseAllTenantsSQL = `
-UPDATE billing.stripe_objects SET lease = NULL, leased_until = NULL, tries = tries + @failed::integer WHERE object_id = @object AND lease = @lease`
+UPDATE billing.stripe_objects SET lease = NULL, leased_until = clock_timestamp(), tries = tries + @failed::integer WHERE object_id = @object AND lease = @lease`
 
 // releaseTime is how long giving back a lease may take; what is not given back ends by
 // itself.

@@ -1,6 +1,7 @@
 package stripesync_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -193,7 +194,8 @@ func TestSweepPushesWhatNobodyFollows(t *testing.T) {
 		"in_lost":   `hinted_at = now() - interval '3 minutes'`,
 		"in_new":    `hinted_at = now()`,
 		"in_held":   `hinted_at = now() - interval '3 minutes', leased_until = now() + interval '1 minute'`,
-		"in_left":   `hinted_at = now() - interval '3 minutes', leased_until = now() - interval '1 minute'`,
+		"in_busy":   `hinted_at = now() - interval '9 minutes', leased_until = now() - interval '1 minute'`,
+		"in_left":   `hinted_at = now() - interval '9 minutes', leased_until = now() - interval '3 minutes'`,
 		"in_failed": `hinted_at = now() - interval '3 minutes', tries = 1`,
 		"in_parked": `hinted_at = now() - interval '3 minutes', state = 'parked', reason = 'r'`,
 	} {
@@ -201,12 +203,36 @@ func TestSweepPushesWhatNobodyFollows(t *testing.T) {
 		w.exec(t, `UPDATE billing.stripe_objects SET `+columns+` WHERE object_id = $1`, object)
 	}
 	w.pushed = nil
-	for round, want := range []int64{2, 0} {
+	for round, want := range []int64{2, 0, 1, 1, 0} {
 		if n, err := w.Sweep(t.Context(), w.pool); n != want || err != nil {
-			t.Errorf("round %d pushed %d, %v", round, n, err)
+			t.Errorf("round %d pushed %d, %v; want %d", round, n, err, want)
+		}
+		w.exec(t, `UPDATE billing.stripe_objects SET hinted_at = hinted_at - interval '3 minutes' WHERE object_id <> 'in_new'`)
+	}
+	slices.Sort(w.pushed)
+	if got := strings.Join(w.pushed, " "); got != "in_failed in_left in_lost in_lost" {
+		t.Errorf("it pushed %q", got)
+	}
+}
+
+func TestOneWhoIsPutOffHasOneJobAndFailsInTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.accept(t, hint("evt_1", "in_1"))
+	w.failing(stripe.FaultRateLimit)
+	for _, minutes := range []int{0, 3, 3} {
+		w.exec(t, `UPDATE billing.stripe_objects SET hinted_at = hinted_at - $1 * interval '1 minute'`, minutes)
+		if err := w.Object(t.Context(), "in_1"); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("within its time: %v", err)
+		}
+		if n, err := w.Sweep(t.Context(), w.pool); n != 0 || err != nil {
+			t.Errorf("%d jobs more, %v", n, err)
 		}
 	}
-	if strings.Join(w.pushed, " ") != "in_left in_lost" && strings.Join(w.pushed, " ") != "in_lost in_left" {
-		t.Errorf("it pushed %q", w.pushed)
+	w.exec(t, `UPDATE billing.stripe_objects SET hinted_at = hinted_at - interval '5 minutes'`)
+	if err := w.Object(t.Context(), "in_1"); err == nil || fault.Is(err, fault.Unavailable) {
+		t.Errorf("after its time: %v", err)
+	}
+	if tries := one[int](t, w, `SELECT tries FROM billing.stripe_objects`); tries != 1 {
+		t.Errorf("%d tries are counted", tries)
 	}
 }

@@ -1,6 +1,7 @@
 package stripesync_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -108,6 +109,24 @@ func TestOnlyOldEventsThatNobodyHasToLookAtArePruned(t *testing.T) {
 	}
 }
 
+func TestOnlyObjectsThatNothingWasToldOfForLongArePruned(t *testing.T) {
+	w := newWorld(t)
+	_, sub := w.subscribed(t)
+	w.accept(t, hint("evt_waiting", "in_waiting"))
+	w.exec(t, `UPDATE billing.stripe_objects SET hinted_at = now() - interval '401 days', applied_at = now() - interval '401 days'`)
+	w.exec(t, `UPDATE billing.stripe_objects SET applied_at = now() WHERE object_id = $1`, sub.Customer)
+	if n, err := stripesync.PruneEvents(t.Context(), w.pool); n != 0 || err != nil {
+		t.Errorf("while their events are kept %d are pruned, %v", n, err)
+	}
+	w.exec(t, `DELETE FROM billing.stripe_events`)
+	applied := one[int64](t, w, `SELECT count(*) FROM billing.stripe_objects WHERE state = 'applied'`)
+	if n, err := stripesync.PruneEvents(t.Context(), w.pool); n != applied-1 || err != nil {
+		t.Errorf("pruned %d of %d, %v; want all but the customer", n, applied, err)
+	}
+	w.wantState(t, sub.Customer, "applied")
+	w.wantState(t, "in_waiting", "waiting")
+}
+
 func TestReplayFollowsAgain(t *testing.T) {
 	w := newWorld(t)
 	sub := w.ledger(t)
@@ -128,6 +147,35 @@ func TestReplayFollowsAgain(t *testing.T) {
 	if diff := cmp.Diff(stripesync.ReplayReport{Replayed: 1, Waiting: 1}, report); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
+}
+
+func TestReplayOfManySaysWhenceToGoOn(t *testing.T) {
+	w := newWorld(t)
+	sub := w.ledger(t)
+	w.exec(t, `INSERT INTO billing.stripe_events (event_id, type, object_id, number, livemode, api_version, created_at, received_at, payload)
+		SELECT 'evt_' || n, 't', $1, 1, false, 'v', now(), now() + n * interval '1 second', '{}' FROM generate_series(1, 2100) n`, sub)
+	since := time.Now().Add(time.Millisecond)
+	for _, want := range []int{2000, 100} {
+		report, err := w.Replay(t.Context(), nil, since)
+		if err != nil || report.Replayed != want || report.Applied != want || report.Next.IsZero() != (want == 100) {
+			t.Errorf("%+v, %v; want %d", report, err, want)
+		}
+		since = report.Next
+	}
+}
+
+func TestReplayTellsWhatItDidWhereTimeIsUp(t *testing.T) {
+	w := newWorld(t)
+	sub := w.ledger(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	w.delay("subscriptions/"+sub, func() { <-ctx.Done() })
+	report, err := w.Replay(ctx, []string{"evt_applied"}, time.Time{})
+	if diff := cmp.Diff(stripesync.ReplayReport{Replayed: 1, Waiting: 1}, report); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	w.work(t)
+	w.wantState(t, sub, "applied")
 }
 
 func TestReplayRefusesWhatIsNotKept(t *testing.T) {

@@ -19,10 +19,12 @@ func (s *Sync) Now(ctx context.Context, kind, object, customer string) error {
 	var number int64
 	var h held
 	var taken bool
-	err := pg.InTx(ctx, s.config.DB, func(tx pgx.Tx) (err error) {
-		if number, err = s.hint(ctx, tx, named{kind, object, customer}); err != nil {
+	err := pg.InTx(ctx, s.config.DB, func(tx pgx.Tx) error {
+		noted, err := s.hint(ctx, tx, []named{{kind, object, customer}})
+		if err != nil {
 			return err
 		}
+		number = noted[0].Number
 		if h, taken, err = s.take(ctx, tx, object); errors.Is(err, errElsewhere) {
 			return nil
 		}
@@ -33,20 +35,20 @@ func (s *Sync) Now(ctx context.Context, kind, object, customer string) error {
 		again, err = s.follow(ctx, h)
 	}
 	if err == nil && again || errors.Is(err, errElsewhere) {
-		err = s.await(ctx, object, number)
+		err = s.await(ctx, hinted{object, number})
 	}
 	return pg.Explain(err)
 }
 
 // await returns when the hint was answered, by this caller or another.
-func (s *Sync) await(ctx context.Context, object string, number int64) error {
+func (s *Sync) await(ctx context.Context, hint hinted) error {
 	end := time.Now().Add(nowTime)
 	for pause := nowPause; ; pause = min(2*pause, time.Second) {
-		err := s.Object(ctx, object)
+		err := s.Object(ctx, hint.Object)
 		if !errors.Is(err, errElsewhere) { // nil: it is followed, or parked since
 			return err
 		}
-		if answered, failed := s.answered(ctx, object, number); answered || failed != nil {
+		if answered, failed := s.answered(ctx, hint); answered || failed != nil {
 			return failed
 		}
 		if time.Now().After(end) {
@@ -62,10 +64,11 @@ func (s *Sync) await(ctx context.Context, object string, number int64) error {
 
 const answeredAllTenantsSQL = `SELECT applied >= @number FROM billing.stripe_objects WHERE object_id = @object`
 
-func (s *Sync) answered(ctx context.Context, object string, number int64) (bool, error) {
-	answered, err := pg.Scalar[bool](ctx, s.config.DB, answeredAllTenantsSQL, pgx.NamedArgs{"object": object, "number": number})
+func (s *Sync) answered(ctx context.Context, hint hinted) (bool, error) {
+	args := pgx.NamedArgs{"object": hint.Object, "number": hint.Number}
+	answered, err := pg.Scalar[bool](ctx, s.config.DB, answeredAllTenantsSQL, args)
 	if err != nil {
-		return false, fmt.Errorf("read what became of %s: %w", object, err)
+		return false, fmt.Errorf("read what became of %s: %w", hint.Object, err)
 	}
 	return answered, nil
 }

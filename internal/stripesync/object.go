@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/billing"
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/stripeapi"
@@ -65,6 +66,8 @@ func (s *Sync) follow(ctx context.Context, h held) (again bool, err error) {
 	case errors.Is(err, errLate):
 		outcome = "late"
 		return true, nil
+	case fault.Is(err, fault.Unavailable) && h.Overdue:
+		return false, errors.New("it was put off for too long: " + err.Error()) // which is no fault any more that puts it off
 	case fault.Is(err, fault.Unavailable):
 		outcome = "busy"
 		return false, err
@@ -72,7 +75,7 @@ func (s *Sync) follow(ctx context.Context, h held) (again bool, err error) {
 		return false, err
 	}
 	outcome = state
-	return state == "waiting", nil
+	return state == stateWaiting, nil
 }
 
 func (s *Sync) fetchAndLand(ctx context.Context, h held) (state string, err error) {
@@ -85,7 +88,7 @@ func (s *Sync) fetchAndLand(ctx context.Context, h held) (state string, err erro
 	if said := (*stripeapi.Error)(nil); errors.As(err, &said) {
 		switch said.Kind {
 		case stripeapi.NotFound:
-			return s.park(ctx, h, "Stripe has no such "+h.Kind)
+			return s.missing(ctx, h)
 		case stripeapi.Busy:
 			return "", fault.New(fault.Unavailable, "Stripe has no time for %s; try again", h.Object).With("retryAfter", slowDown).Because(err)
 		}
@@ -93,6 +96,10 @@ func (s *Sync) fetchAndLand(ctx context.Context, h held) (state string, err erro
 	if err != nil {
 		return "", fmt.Errorf("fetch %s: %w", h.Object, err)
 	}
+	return s.landOrPark(ctx, h, f)
+}
+
+func (s *Sync) landOrPark(ctx context.Context, h held, f fact) (state string, err error) {
 	landing, cancel := context.WithTimeout(ctx, landTime)
 	defer cancel()
 	state, err = s.land(landing, h, f)
@@ -100,6 +107,22 @@ func (s *Sync) fetchAndLand(ctx context.Context, h held) (state string, err erro
 		return s.park(ctx, h, reason)
 	}
 	return state, err
+}
+
+// missing ends the following of an object that Stripe does not have. A draft of an invoice
+// that was deleted is a fact like any other; of the rest a person has to be told.
+func (s *Sync) missing(ctx context.Context, h held) (state string, err error) {
+	reason := "Stripe has no such " + h.Kind
+	if h.Kind == Invoice && h.Customer != "" {
+		tenant, err := billing.TenantOf(ctx, s.config.DB, h.Customer)
+		if err != nil {
+			return "", err
+		}
+		if !tenant.IsZero() {
+			return s.landOrPark(ctx, h, s.forgotten(h, reason))
+		}
+	}
+	return s.park(ctx, h, reason)
 }
 
 // refusal is why a fact cannot be applied, where no other try can help.
@@ -122,7 +145,7 @@ func (s *Sync) park(ctx context.Context, h held, reason string) (state string, e
 
 const buryAllTenantsSQL = `
 UPDATE billing.stripe_objects SET state = 'dead', reason = @reason
-WHERE object_id = @object AND state = 'waiting' AND (leased_until IS NULL OR leased_until < clock_timestamp())`
+WHERE object_id = @object AND state = 'waiting' AND (leased_until IS NULL OR leased_until <= clock_timestamp())`
 
 // Bury ends the following of an object whose job failed for the last time, with the cause
 // as the reason. The next hint, or a replay, has it followed again.

@@ -1,11 +1,13 @@
 package stripesync
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
+	"github.com/nself/tenancy/internal/billing"
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 )
@@ -25,6 +27,7 @@ type Report struct {
 	Customers     int // at Stripe, as the following two
 	Subscriptions int
 	Invoices      int     // of the last 90 days
+	Charges       int     // the same
 	Drift         []Drift // what is left
 	Fixed         int     // how many differences were there and are no more
 }
@@ -48,13 +51,34 @@ type Drift struct {
 
 	kind, customer string
 	claim          id.Tenant // of a customer of no tenant: whom its metadata names
+	leads          []named   // what the object names
 }
 
 func (d Drift) object() named { return named{d.kind, d.ObjectID, d.customer} }
 
+// lead adds what the object names; an empty id names nothing.
+func (d *Drift) lead(kind, object string) {
+	if object != "" {
+		d.leads = append(d.leads, named{kind, object, d.customer})
+	}
+}
+
 // curable reports whether following the object again can help.
 func (d Drift) curable() bool {
-	return d.What != GoneThere && d.What != SecondSubscription && d.What != OfNoTenant && d.What != differs+"tenant"
+	switch d.What {
+	case GoneThere:
+		return d.kind == Invoice && d.Here == billing.InvoiceDraft
+	case SecondSubscription, OfNoTenant, differs + "tenant":
+		return false
+	}
+	return true
+}
+
+// followOrder has a customer come before what is its.
+var followOrder = map[string]int{Customer: 1, Subscription: 2, Invoice: 3, Charge: 4}
+
+func inTurn(a, b Drift) int {
+	return cmp.Or(cmp.Compare(followOrder[a.kind], followOrder[b.kind]), strings.Compare(a.ObjectID, b.ObjectID), strings.Compare(a.What, b.What))
 }
 
 // Reconcile goes once through Stripe's lists (of one tenant: those of its customer),
@@ -62,7 +86,8 @@ func (d Drift) curable() bool {
 // what was found before; what is of no tenant is in the report alone. What an event is on
 // the way for is no difference. With Fix it follows each object that differs and binds a
 // customer of no tenant where its metadata names a tenant that has none and that no other
-// customer names; what is left after that is the report's.
+// customer names; what is left after that is the report's. Where ctx is about to end it
+// mends no more, and what it did not look at again is left as it was found.
 func (s *Sync) Reconcile(ctx context.Context, in ReconcileInput) (Report, error) {
 	c, err := s.compare(ctx, in.Tenant, in.Progress)
 	if err != nil {
@@ -98,20 +123,25 @@ func (s *Sync) ReconcileRoutine(ctx context.Context, _ pg.DB) (int64, error) {
 	if err != nil {
 		return int64(len(report.Drift)), err
 	}
-	for _, object := range append(curables(report.Drift), priced...) {
-		if err := s.hintAt(ctx, object); err != nil {
-			return int64(len(report.Drift)), err
-		}
-	}
-	return int64(len(report.Drift)), nil
+	_, err = s.hintAll(ctx, append(curables(report.Drift), priced...))
+	return int64(len(report.Drift)), err
 }
 
-// curables are the objects to follow again, each once. A customer comes before what is its.
+// curables are the objects to follow again, in the order of the differences, and after them
+// what they name, which may be lost here although it was followed once; each once.
 func curables(drift []Drift) []named {
-	var objects []named
+	var objects, leads []named
+	met := make(map[string]bool, len(drift))
 	for _, d := range drift {
-		if d.curable() && !slices.Contains(objects, d.object()) {
-			objects = append(objects, d.object())
+		if d.curable() && !met[d.ObjectID] {
+			met[d.ObjectID] = true
+			objects, leads = append(objects, d.object()), append(leads, d.leads...)
+		}
+	}
+	for _, lead := range leads {
+		if !met[lead.id] {
+			met[lead.id] = true
+			objects = append(objects, lead)
 		}
 	}
 	return objects

@@ -64,7 +64,7 @@ type Event struct {
 	Livemode   bool
 	APIVersion string
 	CreatedAt  time.Time
-	Payload    []byte // as it was delivered
+	Payload    []byte // as it was delivered; kept of the types that are followed alone
 }
 
 // Outcome says what became of a delivery.
@@ -76,6 +76,15 @@ type Outcome string
 const (
 	Accepted Outcome = "accepted"
 	Repeated Outcome = "repeated"
-	Ignored  Outcome = "ignored"
-	Parked   Outcome = "parked"
+	Ignored  Outcome = stateIgnored
+	Parked   Outcome = stateParked
+)
+
+// The states of an object and, ignored beside them, of an event.
+const (
+	stateWaiting = "waiting"
+	stateApplied = "applied"
+	stateParked  = "parked"
+	stateDead    = "dead"
+	stateIgnored = "ignored"
 )

@@ -9,18 +9,21 @@ import (
 	"github.com/nself/tenancy/internal/pg"
 )
 
-// What failed has a job that comes back, with pauses that add up to less than a day and a
-// half; what never failed has one that comes soon, unless it was lost.
+// Whoever follows an object leaves its mark: the lease, and when it was given back. A job
+// that failed comes back after pauses that grow with its tries, each shorter than what is
+// waited for here; a job that is put again counts as a try, so that where the queue is far
+// behind it is not filled further and further.
 const forgottenAllTenantsSQL = `
-UPDATE billing.stripe_objects SET hinted_at = now() WHERE object_id IN (
+UPDATE billing.stripe_objects SET hinted_at = now(), tries = tries + 1 WHERE object_id IN (
 	SELECT object_id FROM billing.stripe_objects
-	WHERE state = 'waiting' AND (leased_until IS NULL OR leased_until < now())
-		AND hinted_at < now() - CASE tries WHEN 0 THEN interval '2 minutes' ELSE interval '36 hours' END
+	WHERE state = 'waiting' AND hinted_at < now() - interval '2 minutes'
+		AND greatest(hinted_at, leased_until) < now() - interval '2 minutes' * 4 ^ least(tries, 5)
 	ORDER BY object_id LIMIT @batch FOR UPDATE SKIP LOCKED)
 RETURNING object_id`
 
 // Sweep is a routine, for every minute, that puts a job in the queue again for each object
-// that was hinted at more than two minutes ago and that nobody follows. It returns how many.
+// that was hinted at more than two minutes ago and that nobody has been at since, and again
+// after four times as long as before. It returns how many.
 func (s *Sync) Sweep(ctx context.Context, db pg.DB) (int64, error) {
 	var swept int64
 	err := pg.InTx(ctx, db, func(tx pgx.Tx) error {
@@ -35,10 +38,4 @@ func (s *Sync) Sweep(ctx context.Context, db pg.DB) (int64, error) {
 		return 0, fmt.Errorf("push what nobody follows: %w", err)
 	}
 	return swept, nil
-}
-
-// texts runs a statement that returns rows of one text.
-func texts(ctx context.Context, db pg.DB, sql string, args pgx.NamedArgs) ([]string, error) {
-	rows, _ := db.Query(ctx, sql, args)
-	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

@@ -47,8 +47,9 @@ type world struct {
 	serial   int
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel()
 	db := pgtest.Database(t)
 	w := &world{pool: db.Pool(t, "nself_server"), super: db.Superuser(t), outcomes: map[string]int{}, delayed: map[string]func(){}}
 	var err error
@@ -175,8 +176,16 @@ func (w *world) newPrice(t testing.TB, amount int64) string {
 func (w *world) tenant(t testing.TB) stripeapi.Origin {
 	t.Helper()
 	origin := stripeapi.Origin{Tenant: pgtest.NewTeam(t, w.pool).ID}
-	origin.Operation = one[id.Operation](t, w, `INSERT INTO billing.operations (tenant_id, kind, actor) VALUES ($1, 'subscribe', '{}') RETURNING id`, origin.Tenant)
+	origin.Operation = w.operation(t, origin.Tenant, "subscribe", `{}`)
 	return origin
+}
+
+// operation makes one that is done.
+func (w *world) operation(t testing.TB, tenant id.Tenant, kind, results string) id.Operation {
+	t.Helper()
+	return one[id.Operation](t, w, `
+		INSERT INTO billing.operations (tenant_id, kind, state, ended_at, actor, results) VALUES ($1, $2, 'done', now(), '{}', $3) RETURNING id`,
+		tenant, kind, results)
 }
 
 // customer makes a customer with a good card.

@@ -126,7 +126,7 @@ func (w *world) serve(ctx context.Context, listener net.Listener) error {
 	}
 	server.Router.Mount(mailboxPath, page)
 	if w.stripe != nil {
-		server.Router.Mount(stripePath, w.stripe.handler())
+		server.Router.Mount(stripePath, w.cashierHandler())
 	}
 
 	serving, stop := context.WithCancel(ctx)

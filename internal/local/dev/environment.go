@@ -11,6 +11,7 @@ type Environment struct {
 	File   string // dev.env, one NAME=value a line
 	names  []string
 	values map[string]string
+	plans  []string // of each tenant, for people
 }
 
 func (e *Environment) set(name, value string) {
@@ -40,6 +41,7 @@ func (w *world) environment(people []person) *Environment {
 		prefix := strings.ToUpper(p.Tenant) + "_"
 		if e.values[prefix+"TENANT_ID"] == "" {
 			e.set(prefix+"TENANT_ID", p.TenantID.String())
+			e.plans = append(e.plans, fmt.Sprintf("%s (%s)", p.Tenant, p.Plan))
 		}
 		prefix += strings.ToUpper(string(p.Role)) + "_"
 		e.set(prefix+"ID", p.UserID.String())

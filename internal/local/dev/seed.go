@@ -33,6 +33,7 @@ const tokenLife = 7 * 24 * time.Hour
 type person struct {
 	Tenant   string // the slug
 	TenantID id.Tenant
+	Plan     string // that the tenant is on now
 	Role     member.Role
 	UserID   id.User
 	Email    string
@@ -56,8 +57,12 @@ func seed(ctx context.Context, server *app.App) ([]person, error) {
 		if err != nil {
 			return nil, err
 		}
+		now, err := tenant.Get(ctx, server.DB, found)
+		if err != nil {
+			return nil, err
+		}
 		for i := range team {
-			team[i].TenantID = found
+			team[i].TenantID, team[i].Plan = found, now.Plan
 			minted, err := server.Minter.MintForOperator(ctx, server.DB, operator, token.Holder{User: team[i].UserID, Tenant: found, TTL: tokenLife})
 			if err != nil && !fault.Is(err, fault.NotFound) {
 				return nil, err

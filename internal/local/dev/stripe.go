@@ -85,7 +85,28 @@ func (c *cashier) endpoint(key, address string) (string, error) {
 	return c.server.Endpoints()[0].Secret, nil
 }
 
-func (c *cashier) handler() http.Handler { return http.StripPrefix(stripePath, c.server.Handler()) }
+// told is what somebody reads who opens the stand-in's address.
+const told = `This is a local stand-in for Stripe: no account, no money.
+
+  API     %s/v1, with STRIPE_SECRET_KEY of dev.env: customers, subscriptions, invoices, test clocks and the rest
+  Cards   pm_card_visa pays; pm_card_chargeDeclined is refused; pm_card_chargeCustomerFail fails once it is charged
+  Pages   a checkout, the portal and each invoice have one, at the url that the API tells
+
+To buy as a tenant: bin/nself billing --help
+`
+
+// cashierHandler serves the stand-in, and at its root what it is.
+func (w *world) cashierHandler() http.Handler {
+	inner := http.StripPrefix(stripePath, w.stripe.server.Handler())
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.TrimSuffix(r.URL.Path, "/") != stripePath {
+			inner.ServeHTTP(rw, r)
+			return
+		}
+		rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = fmt.Fprintf(rw, told, w.url+stripePath) // who is gone reads nothing
+	})
+}
 
 // bill has time pass at the stand-in, and its events delivered, until ctx ends.
 func (w *world) bill(ctx context.Context, log *slog.Logger) *sync.WaitGroup {

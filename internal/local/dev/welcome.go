@@ -19,7 +19,7 @@ var welcome = template.Must(template.New("welcome").Parse(`
   Stripe     {{.}}/v1   (the API of a local stand-in: no account, no money)
 {{- end}}
   Postgres   psql $APP_DATABASE_URL   (as nself_app, under row-level security)
-  Tenants    acme (pro) and techco (free), each with an owner, an admin, a member and a guest
+  Tenants    {{.Plans}}, each with an owner, an admin, a member and a guest
   Settings   {{.File}}   (endpoints, secrets, a token per user)
   Log        {{.Log}}
 
@@ -61,8 +61,8 @@ Ctrl-C stops everything; the data stays.
 func Welcome(out io.Writer, e *Environment, took time.Duration) {
 	_ = welcome.Execute(out, struct { // a terminal that is gone needs no page
 		*Environment
-		Took, Quoted, Log string
-	}{e, fmt.Sprintf("%.1f s", took.Seconds()), shellQuote(e.File), strings.TrimSuffix(e.File, "dev.env") + "server.log"})
+		Took, Quoted, Log, Plans string
+	}{e, fmt.Sprintf("%.1f s", took.Seconds()), shellQuote(e.File), strings.TrimSuffix(e.File, "dev.env") + "server.log", strings.Join(e.plans, " and ")})
 }
 
 func shellQuote(path string) string {

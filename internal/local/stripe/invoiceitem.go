@@ -76,11 +76,11 @@ func (s *Server) pendingOf(owner *customerRow, sub *subscriptionRow) bool {
 	return slices.ContainsFunc(owner.Pending, func(id string) bool { return taken(s.state.Items.get(id), sub) })
 }
 
-// pendingAmount is the sum of what waits for an invoice of any subscription.
-func (s *Server) pendingAmount(owner *customerRow) int64 {
+// pendingAmount is the sum of what waits and an invoice of the subscription would take.
+func (s *Server) pendingAmount(owner *customerRow, sub *subscriptionRow) int64 {
 	sum := int64(0)
 	for _, id := range owner.Pending {
-		if item := s.state.Items.get(id); taken(item, nil) {
+		if item := s.state.Items.get(id); taken(item, sub) && item.Currency == sub.Currency {
 			sum += item.Amount
 		}
 	}
@@ -125,6 +125,9 @@ func (s *Server) createItem(c *call) (any, error) {
 	item, err := s.makeLooseItem(owner, n)
 	if err != nil {
 		return nil, err
+	}
+	if e := roundly("amount", item.Amount, item.Currency); e != nil {
+		return nil, e
 	}
 	inv, err := s.draftFor(owner, n.invoice)
 	if err != nil {

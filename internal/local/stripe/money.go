@@ -22,6 +22,12 @@ func share(amount, part, whole int64) int64 {
 	return n.Quo(n, big.NewInt(2*whole)).Int64()
 }
 
+// portion is a share of an amount of a currency that can be charged.
+func portion(amount, part, whole int64, currency string) int64 {
+	least := step(currency)
+	return share(amount/least, part, whole) * least
+}
+
 // noDecimals are the currencies without a minor unit.
 var noDecimals = map[string]bool{"jpy": true, "krw": true, "vnd": true, "clp": true, "isk": true, "pyg": true, "ugx": true, "xof": true, "xaf": true,
 	"xpf": true, "bif": true, "djf": true, "gnf": true, "kmf": true, "mga": true, "rwf": true, "vuv": true}

@@ -50,8 +50,24 @@ var currencies = map[string]int64{
 	"mga": 0, "rwf": 0, "vuv": 0, "bhd": 0, "jod": 0, "kwd": 0, "omr": 0, "tnd": 0,
 }
 
-// threeDecimals are the currencies whose minor unit is a thousandth. Charges in them end in 0.
+// threeDecimals are the currencies whose minor unit is a thousandth. Amounts in them end in 0.
 var threeDecimals = map[string]bool{"bhd": true, "jod": true, "kwd": true, "omr": true, "tnd": true}
+
+// step is the least by which amounts of a currency differ, in minor units.
+func step(currency string) int64 {
+	if threeDecimals[currency] {
+		return 10
+	}
+	return 1
+}
+
+// roundly refuses an amount that could not be charged.
+func roundly(param string, amount int64, currency string) *apiError {
+	if amount%step(currency) == 0 {
+		return nil
+	}
+	return invalid("", param, "Invalid %s: %d. The last digit of an amount in %s must be 0.", param, amount, currency)
+}
 
 func (f *form) currency() string {
 	word := strings.ToLower(f.need("currency"))
@@ -78,6 +94,9 @@ func readPrice(in *form) *price {
 		p.UnitAmount = *amount
 		if *amount < 0 {
 			in.refuse(invalid("parameter_invalid_integer", "unit_amount", "This value must be greater than or equal to 0."))
+		}
+		if e := roundly("unit_amount", *amount, p.Currency); e != nil {
+			in.refuse(e)
 		}
 	}
 	p.UnitAmountDecimal = strconv.FormatInt(p.UnitAmount, 10)

@@ -27,7 +27,7 @@ func (s *Server) prorated(sub *subscriptionRow, items []*subscriptionItem, at, s
 	what := map[int64]string{-1: "Unused", 1: "Remaining"}[sign]
 	var made []*invoiceItem
 	for _, item := range items {
-		i := s.newItem(s.state.Customers.get(string(sub.Customer)), share(sign*item.amount(), left, whole), sub.Currency)
+		i := s.newItem(s.state.Customers.get(string(sub.Customer)), portion(sign*item.amount(), left, whole, sub.Currency), sub.Currency)
 		i.Description = ref(fmt.Sprintf("%s time on %d × %s after %s", what, item.Quantity, s.named(item.Price), time.Unix(at, 0).UTC().Format("02 Jan 2006")))
 		i.Discountable, i.Period, i.Proration, i.Quantity = false, span{at, sub.CurrentPeriodEnd}, true, item.Quantity
 		i.Price, i.Plan, i.Subscription, i.SubscriptionItem = item.Price, item.Plan, ref(sub.ID), item.ID

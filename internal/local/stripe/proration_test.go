@@ -1,6 +1,7 @@
 package stripe_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -109,4 +110,51 @@ func TestCancelNowWithCreditGivesTheRestBack(t *testing.T) {
 	w.want("the balance", number(w.get("/v1/customers/"+customer), "balance"), -2100)
 	w.want("the events", w.kinds(from), "invoiceitem.created customer.subscription.deleted invoice.created customer.updated invoice.finalized invoice.updated invoice.paid invoice.payment_succeeded")
 	w.want("cancelling again", w.refused(404, "DELETE", "/v1/subscriptions/"+sub), "resource_missing")
+}
+
+// What waits of the subscription itself is on the invoice of a change, and may outweigh it.
+func TestAChangeThatCostsNothingInTheEndNeedsNoCard(t *testing.T) {
+	w := start(t)
+	customer := w.customer("pm_card_visa")
+	sub := w.subscribe(customer, w.price(1000), "items[0][quantity]", "10")
+	item := text(w.get("/v1/subscriptions/"+sub), "items", "data", 0, "id")
+	w.pass(14 * day)
+	w.post("/v1/subscriptions/"+sub, "items[0][id]", item, "items[0][quantity]", "5") // a credit of 2500 waits
+	w.card(customer, "pm_card_chargeCustomerFail")
+	got := w.post("/v1/subscriptions/"+sub, "items[0][id]", item, "items[0][quantity]", "7", "proration_behavior", "always_invoice",
+		"payment_behavior", "error_if_incomplete", "expand[]", "latest_invoice")
+	w.want("the total", number(got, "latest_invoice", "total"), -1500)
+	w.want("the status", text(got, "status"), "active")
+}
+
+func TestWhatWaitsOfTheSubscriptionIsPaidWithAChange(t *testing.T) {
+	w := start(t)
+	customer := w.customer("pm_card_visa")
+	sub := w.subscribe(customer, w.price(1000), "items[0][quantity]", "5")
+	item := text(w.get("/v1/subscriptions/"+sub), "items", "data", 0, "id")
+	w.pass(14 * day)
+	w.post("/v1/subscriptions/"+sub, "items[0][id]", item, "items[0][quantity]", "10") // a debit of 2500 waits
+	w.card(customer, "pm_card_chargeCustomerFail")
+	change := []string{"items[0][id]", item, "items[0][quantity]", "8", "proration_behavior", "always_invoice", "payment_behavior", "error_if_incomplete"}
+	w.want("the refusal", w.refused(402, "POST", "/v1/subscriptions/"+sub, change...), "card_declined")
+}
+
+func TestAmountsOfThreeDecimalsEndInNought(t *testing.T) {
+	w := start(t)
+	product := text(w.post("/v1/products", "name", "Pro"), "id")
+	refusal := w.refused(400, "POST", "/v1/prices", "product", product, "currency", "kwd", "unit_amount", "1234")
+	if !strings.Contains(refusal, "1234") || !strings.Contains(refusal, "kwd") {
+		t.Errorf("the refusal is %q", refusal)
+	}
+	customer := w.customer("pm_card_visa")
+	for name, amount := range map[string][]string{"an amount": {"amount", "1005"}, "units": {"unit_amount", "5", "quantity", "3"}} {
+		w.refused(400, "POST", "/v1/invoiceitems", append([]string{"customer", customer, "currency", "kwd", "description", name}, amount...)...)
+	}
+	sub := w.subscribe(customer, w.price(1010, "currency", "kwd"))
+	item := text(w.get("/v1/subscriptions/"+sub), "items", "data", 0, "id")
+	w.pass(9 * day)
+	w.post("/v1/subscriptions/"+sub, "items[0][id]", item, "items[0][quantity]", "2", "proration_behavior", "always_invoice")
+	for _, charge := range w.server.Charges() {
+		w.want("the last digit", charge.Amount%10, 0)
+	}
 }

@@ -67,7 +67,7 @@ func (s *Server) payable(owner *customerRow, sub *subscriptionRow, n subscribing
 			return invalid("resource_missing", "default_payment_method", "The customer does not have a payment method with the ID %s. The payment method must be attached to the customer.", n.method)
 		}
 	}
-	if sub.Status == statusTrialing || n.behavior == "default_incomplete" || s.firstAmount(sub, n)+s.pendingAmount(owner)+owner.Balance <= 0 {
+	if sub.Status == statusTrialing || n.behavior == "default_incomplete" || s.firstAmount(sub, n)+s.pendingAmount(owner, sub)+owner.Balance <= 0 {
 		return nil
 	}
 	m := s.cardOf(owner, sub)
@@ -126,7 +126,7 @@ func (s *Server) firstLine(sub *subscriptionRow, item *subscriptionItem, prorati
 	case proration == prorateNever:
 		return 0
 	}
-	return share(item.amount(), length, whole)
+	return portion(item.amount(), length, whole, sub.Currency)
 }
 
 // start makes the first invoice and pays it. The subscription is told of as incomplete

@@ -48,7 +48,7 @@ func (s *Server) update(sub *subscriptionRow, n updating) error {
 	owner := s.state.Customers.get(string(sub.Customer))
 	trial := *sub // what can still be refused is tried on a copy
 	set(&trial.DefaultPaymentMethod, n.method)
-	if ch.billed && n.behavior == "error_if_incomplete" && ch.due+s.pendingAmount(owner)+owner.Balance > 0 {
+	if ch.billed && n.behavior == "error_if_incomplete" && ch.due+s.pendingAmount(owner, sub)+owner.Balance > 0 {
 		m := s.cardOf(owner, &trial)
 		if m == nil {
 			return invalid("resource_missing", "", "This customer has no attached payment source or default payment method.")

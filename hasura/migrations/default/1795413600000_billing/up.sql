@@ -57,12 +57,15 @@ BEGIN
     balance_minor          bigint NOT NULL DEFAULT 0,
     delinquent             boolean NOT NULL DEFAULT false,
     default_payment_method text,
+    former                 text[] NOT NULL DEFAULT '{}',
     clock_id               text,
     clock_at               timestamptz,
     deleted_at             timestamptz,
     created_at             timestamptz NOT NULL,
     updated_at             timestamptz NOT NULL DEFAULT now()
   );
+  CREATE INDEX customers_with_former ON billing.customers (tenant_id) WHERE former <> '{}';
+  COMMENT ON COLUMN billing.customers.former IS 'its ids before, of customers that were deleted at Stripe: what is still heard of them is this tenant''s';
   COMMENT ON COLUMN billing.customers.balance_minor IS 'as Stripe has it: negative is credit';
   COMMENT ON COLUMN billing.customers.clock_at IS 'of a customer who lives by one of Stripe''s test clocks: what time it is there; null: now';
 
@@ -223,7 +226,7 @@ BEGIN
     CHECK ((state = 'failed') = (failure IS NOT NULL))
   );
   CREATE UNIQUE INDEX operations_open_key ON billing.operations (tenant_id) WHERE state = 'open' AND kind NOT IN ('portal', 'report_overage');
-  CREATE INDEX operations_updated ON billing.operations (updated_at) WHERE state = 'open';
+  CREATE INDEX operations_updated ON billing.operations (updated_at) WHERE state = 'open'; -- those that nobody finishes
   COMMENT ON COLUMN billing.operations.results IS 'by step: the generation of its idempotency key, and the id it made at Stripe';
 
   CREATE TABLE billing.effects (
@@ -257,6 +260,26 @@ BEGIN
   ALTER TABLE billing.usage_periods ADD COLUMN billed_at timestamptz;
   CREATE INDEX usage_periods_to_bill ON billing.usage_periods (ends_at) WHERE closed_at IS NOT NULL AND billed_at IS NULL;
   COMMENT ON COLUMN billing.usage_periods.billed_at IS 'when its overages were computed';
+
+  -- What a period is billed by: its limits when it ended, or when the subscription did in
+  -- it. The plan of the day it is computed may be another by then.
+  CREATE TABLE billing.usage_terms (
+    tenant_id     uuid NOT NULL,
+    meter         text NOT NULL REFERENCES billing.meters ON UPDATE CASCADE ON DELETE CASCADE,
+    period_start  timestamptz NOT NULL,
+    plan          text NOT NULL,
+    "limit"       bigint NOT NULL,
+    enforcement   text NOT NULL,
+    overage_minor bigint,
+    overage_unit  bigint NOT NULL,
+    currency      text NOT NULL,
+    noted_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, meter, period_start),
+    FOREIGN KEY (tenant_id, period_start) REFERENCES billing.usage_periods ON UPDATE CASCADE ON DELETE CASCADE
+  );
+  CREATE INDEX ON billing.usage_terms (meter);
+  CREATE INDEX ON billing.usage_terms (tenant_id, period_start);
+  COMMENT ON COLUMN billing.usage_terms.plan IS 'its code then; the plan may be gone since';
 
   CREATE TABLE billing.drift (
     tenant_id uuid NOT NULL REFERENCES tenants.tenants ON DELETE CASCADE,
@@ -307,6 +330,7 @@ BEGIN
     payload     text NOT NULL
   );
   CREATE INDEX stripe_events_received ON billing.stripe_events (received_at);
+  CREATE INDEX stripe_events_unfollowed ON billing.stripe_events (received_at) WHERE reason IS NOT NULL;
   CREATE INDEX stripe_events_object ON billing.stripe_events (object_id, number);
   COMMENT ON COLUMN billing.stripe_events.number IS 'which hint of its object it was';
   COMMENT ON COLUMN billing.stripe_events.reason IS 'why it is no hint: of a kind that is not followed, or of another mode; null: it is one';
@@ -380,6 +404,65 @@ BEGIN
       WHERE t.id = entitlement.tenant;
     END;
 
+  -- Notes by which limits the periods of a tenant that began before a moment are billed, as
+  -- they are now; what was noted of a period stays. null: of every tenant.
+  CREATE FUNCTION billing.note_terms(tenant uuid, before timestamptz) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  DECLARE
+    noted bigint;
+  BEGIN
+    INSERT INTO billing.usage_terms (tenant_id, meter, period_start, plan, "limit", enforcement, overage_minor, overage_unit, currency)
+    SELECT p.tenant_id, m.code, p.starts_at, t.plan, e."limit", e.enforcement, l.overage_minor, coalesce(l.overage_unit, 1), n.currency
+    FROM billing.usage_periods p
+    JOIN tenants.tenants t ON t.id = p.tenant_id
+    JOIN billing.plans n ON n.code = t.plan
+    CROSS JOIN billing.meters m
+    CROSS JOIN LATERAL billing.entitlement(p.tenant_id, m.code) e
+    LEFT JOIN billing.plan_limits l ON l.plan = t.plan AND l.meter = m.code
+    WHERE p.billed_at IS NULL AND p.ends_at <= note_terms.before AND (note_terms.tenant IS NULL OR p.tenant_id = note_terms.tenant)
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    RETURN noted;
+  END
+  $function$;
+
+  -- Before what a tenant may use changes, the periods that ended are noted as it was. With
+  -- the end of what it paid for the running one is noted too, until it pays again.
+  CREATE FUNCTION billing.note_terms_of_tenant() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  DECLARE
+    changed jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+    tenant uuid := CASE WHEN TG_TABLE_NAME = 'tenants' THEN changed ->> 'id' ELSE changed ->> 'tenant_id' END;
+    pays boolean;
+  BEGIN
+    PERFORM billing.note_terms(tenant, now());
+    IF TG_TABLE_NAME = 'tenants' THEN
+      pays := EXISTS (SELECT FROM billing.plans p WHERE p.code = changed ->> 'plan' AND p.price_minor > 0);
+      IF NOT pays THEN
+        PERFORM billing.note_terms(tenant, 'infinity');
+      ELSE
+        DELETE FROM billing.usage_terms u USING billing.usage_periods p
+        WHERE u.tenant_id = tenant AND p.tenant_id = tenant AND p.starts_at = u.period_start AND p.ends_at > now();
+      END IF;
+    END IF;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
+  END
+  $function$;
+  CREATE FUNCTION billing.note_terms_of_all() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  BEGIN
+    PERFORM billing.note_terms(NULL, now());
+    RETURN NULL;
+  END
+  $function$;
+  CREATE TRIGGER note_terms BEFORE UPDATE OF plan ON tenants.tenants FOR EACH ROW
+    WHEN (OLD.plan IS DISTINCT FROM NEW.plan) EXECUTE FUNCTION billing.note_terms_of_tenant();
+  CREATE TRIGGER note_terms BEFORE INSERT OR UPDATE OR DELETE ON billing.tenant_addons FOR EACH ROW EXECUTE FUNCTION billing.note_terms_of_tenant();
+  CREATE TRIGGER note_terms BEFORE INSERT OR UPDATE OR DELETE ON billing.tenant_limits FOR EACH ROW EXECUTE FUNCTION billing.note_terms_of_tenant();
+  CREATE TRIGGER note_terms BEFORE INSERT OR UPDATE OR DELETE ON billing.plan_limits FOR EACH STATEMENT EXECUTE FUNCTION billing.note_terms_of_all();
+  CREATE TRIGGER note_terms BEFORE INSERT OR UPDATE OR DELETE ON billing.addon_limits FOR EACH STATEMENT EXECUTE FUNCTION billing.note_terms_of_all();
+
   CREATE TRIGGER notify_limits AFTER INSERT OR UPDATE OR DELETE ON billing.tenant_addons FOR EACH ROW EXECUTE FUNCTION nself.notify_limits();
   CREATE TRIGGER notify_limits AFTER INSERT OR UPDATE OR DELETE ON billing.addon_limits FOR EACH STATEMENT EXECUTE FUNCTION nself.notify_all_limits();
   CREATE TRIGGER record_row_change AFTER INSERT OR UPDATE OR DELETE ON billing.addons FOR EACH ROW
@@ -390,8 +473,8 @@ BEGIN
     EXECUTE FUNCTION audit.record_row_change();
 
   REVOKE ALL ON FUNCTION billing.accept_events(text[], text[], text[], text[], text[], boolean[], text[], timestamptz[], text[], text[]),
-    billing.clock(uuid) FROM PUBLIC;
-  GRANT EXECUTE ON FUNCTION billing.accept_events(text[], text[], text[], text[], text[], boolean[], text[], timestamptz[], text[], text[]) TO nself_server;
+    billing.clock(uuid), billing.note_terms(uuid, timestamptz), billing.note_terms_of_tenant(), billing.note_terms_of_all() FROM PUBLIC;
+  GRANT EXECUTE ON FUNCTION billing.accept_events(text[], text[], text[], text[], text[], boolean[], text[], timestamptz[], text[], text[]), billing.note_terms(uuid, timestamptz) TO nself_server;
   GRANT EXECUTE ON FUNCTION billing.clock(uuid) TO nself_server, nself_tenant;
   GRANT SELECT, INSERT, UPDATE, DELETE ON billing.prices, billing.stripe_objects, billing.stripe_events TO nself_server;
 END

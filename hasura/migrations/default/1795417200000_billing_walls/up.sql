@@ -31,6 +31,9 @@ BEGIN
   ALTER TABLE "billing"."overages" ADD FOREIGN KEY ("tenant_id") REFERENCES tenants.tenants ON DELETE CASCADE;
   ALTER TABLE "billing"."drift" ALTER COLUMN "tenant_id" SET DEFAULT tenants.current_tenant_id();
   ALTER TABLE "billing"."drift" ALTER COLUMN "tenant_id" SET NOT NULL;
+  ALTER TABLE "billing"."usage_terms" ALTER COLUMN "tenant_id" SET DEFAULT tenants.current_tenant_id();
+  ALTER TABLE "billing"."usage_terms" ALTER COLUMN "tenant_id" SET NOT NULL;
+  ALTER TABLE "billing"."usage_terms" ADD FOREIGN KEY ("tenant_id") REFERENCES tenants.tenants ON DELETE CASCADE;
   CREATE OR REPLACE TRIGGER "tenant_id_is_immutable" BEFORE UPDATE OF "tenant_id" ON "billing"."customers"
       FOR EACH ROW WHEN (OLD."tenant_id" IS DISTINCT FROM NEW."tenant_id") EXECUTE FUNCTION nself.refuse_tenant_change();
   ALTER TABLE "billing"."customers" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -269,6 +272,26 @@ BEGIN
   GRANT SELECT ON "billing"."drift" TO nself_hasura;
   GRANT SELECT, INSERT, UPDATE, DELETE ON "billing"."drift" TO nself_server;
   PERFORM nself.declare_tenant_table('{"table":"billing.drift","grants":{"nself_hasura":["select"],"nself_server":["select","insert","update","delete"]}}');
+
+  CREATE OR REPLACE TRIGGER "tenant_id_is_immutable" BEFORE UPDATE OF "tenant_id" ON "billing"."usage_terms"
+      FOR EACH ROW WHEN (OLD."tenant_id" IS DISTINCT FROM NEW."tenant_id") EXECUTE FUNCTION nself.refuse_tenant_change();
+  ALTER TABLE "billing"."usage_terms" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+  CREATE POLICY "owner_all" ON "billing"."usage_terms" TO nself_owner
+      USING (true)
+      WITH CHECK (true);
+  CREATE POLICY "server_all" ON "billing"."usage_terms" TO nself_server
+      USING (true)
+      WITH CHECK (true);
+  CREATE POLICY "active_tenant" ON "billing"."usage_terms" TO nself_app, nself_tenant
+      USING (("tenant_id" = ( SELECT tenants.active_tenant_id() AS active_tenant_id)))
+      WITH CHECK (("tenant_id" = ( SELECT tenants.active_tenant_id() AS active_tenant_id)));
+  CREATE POLICY "hasura_session" ON "billing"."usage_terms" TO nself_hasura
+      USING ((( SELECT tenants.hasura_is_unbound() AS hasura_is_unbound) OR ("tenant_id" = ( SELECT tenants.active_tenant_id() AS active_tenant_id))))
+      WITH CHECK ((( SELECT tenants.hasura_is_unbound() AS hasura_is_unbound) OR ("tenant_id" = ( SELECT tenants.active_tenant_id() AS active_tenant_id))));
+  REVOKE ALL ON "billing"."usage_terms" FROM PUBLIC, nself_app, nself_hasura, nself_server, nself_tenant;
+  GRANT SELECT ON "billing"."usage_terms" TO nself_hasura;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON "billing"."usage_terms" TO nself_server;
+  PERFORM nself.declare_tenant_table('{"table":"billing.usage_terms","grants":{"nself_hasura":["select"],"nself_server":["select","insert","update","delete"]}}');
   REVOKE ALL ON "billing"."addons" FROM PUBLIC, nself_app, nself_hasura, nself_server, nself_tenant;
   GRANT SELECT ON "billing"."addons" TO nself_app;
   GRANT SELECT, INSERT, UPDATE, DELETE ON "billing"."addons" TO nself_hasura;

@@ -20,14 +20,19 @@ import (
 // endpoint is a program that somebody is working on.
 var pauses = [...]time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
 
-// take returns the first delivery that is due, or else how long to wait for the next.
+// take returns the first delivery that is due to an endpoint that is free, which is busy from
+// then on, or else how long to wait for the next.
 func (d *Deliverer) take(now time.Time) (*delivery, time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	wait := time.Minute
 	for i, next := range d.queue {
+		if d.busy[next.endpoint] {
+			continue
+		}
 		early := next.due.Sub(now)
 		if early <= 0 {
+			d.busy[next.endpoint] = true
 			return d.remove(i), 0
 		}
 		wait = min(wait, early)
@@ -52,6 +57,15 @@ func (d *Deliverer) remove(i int) *delivery {
 	d.queue = slices.Delete(d.queue, i, i+1)
 	d.flying++
 	return next
+}
+
+// fly makes a delivery that take returned; what comes of it is told in the log.
+func (d *Deliverer) fly(ctx context.Context, next *delivery) {
+	_ = d.attempt(ctx, next) // it is made again
+	d.mu.Lock()
+	delete(d.busy, next.endpoint)
+	d.mu.Unlock()
+	d.rouse()
 }
 
 // attempt makes a delivery, and queues it again where that fails and it is not the last try.

@@ -45,6 +45,7 @@ type Deliverer struct {
 	mu     sync.Mutex
 	queue  []*delivery
 	flying int
+	busy   map[string]bool // the endpoints that Run is at
 }
 
 // delivery is an event on its way to one endpoint.
@@ -72,7 +73,7 @@ func New(c Config) *Deliverer {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Deliverer{config: c, wake: make(chan struct{}, 1)}
+	return &Deliverer{config: c, wake: make(chan struct{}, 1), busy: map[string]bool{}}
 }
 
 // Post queues an event for each endpoint that is enabled and wants its type. It is what the
@@ -89,6 +90,11 @@ func (d *Deliverer) Post(event stripe.Event) {
 		}
 		d.mu.Unlock()
 	}
+	d.rouse()
+}
+
+// rouse has Run look again.
+func (d *Deliverer) rouse() {
 	select {
 	case d.wake <- struct{}{}:
 	default:
@@ -112,12 +118,15 @@ func (d *Deliverer) Pending() int {
 	return len(d.queue) + d.flying
 }
 
-// Run makes deliveries, one after the other as they come due, until ctx ends.
+// Run makes deliveries as they come due, those to one endpoint one after the other, until
+// ctx ends.
 func (d *Deliverer) Run(ctx context.Context) {
+	var flights sync.WaitGroup
+	defer flights.Wait()
 	for ctx.Err() == nil {
 		next, wait := d.take(d.config.Now())
 		if next != nil {
-			_ = d.attempt(ctx, next) // it is told in the log, and made again
+			flights.Go(func() { d.fly(ctx, next) })
 			continue
 		}
 		timer := time.NewTimer(wait)

@@ -219,3 +219,29 @@ func TestAFlushEndsWithItsContext(t *testing.T) {
 		t.Errorf("%v, %d left", err, d.Pending())
 	}
 }
+
+// One endpoint does not answer: the others are told all the same.
+func TestAnEndpointThatDoesNotAnswerHoldsUpNoOther(t *testing.T) {
+	let := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-let }))
+	t.Cleanup(silent.Close)
+	h := newHook(t)
+	second := h.endpoint("*")
+	second.ID = "we_2"
+	d := deliver.New(deliver.Config{Endpoints: to(stripe.Endpoint{ID: "we_1", URL: silent.URL, Events: []string{"*"}, Status: "enabled"}, second)})
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { d.Run(ctx) })
+	for _, body := range []string{"1", "2", "3"} {
+		d.Post(event("invoice.paid", body))
+	}
+	for range 3 {
+		<-h.came
+	}
+	close(let)
+	stop()
+	running.Wait()
+	if diff := cmp.Diff([]string{"1", "2", "3"}, h.got); diff != "" {
+		t.Error(diff)
+	}
+}
