@@ -199,7 +199,7 @@ func (s subscription) nextStep() string {
 	case s.CancelAtPeriodEnd:
 		return "ends on " + when(&s.CurrentPeriodEnd)
 	case s.Status == statusTrialing && s.TrialEnd != nil:
-		return fmt.Sprintf("the trial ends on %s, %s is charged then", when(s.TrialEnd), price)
+		return fmt.Sprintf("the trial ends on %s, %s is charged then: a card is needed", when(s.TrialEnd), price)
 	case s.KeepsUntil != nil && !s.KeepsUntil.Before(s.CurrentPeriodEnd):
 		return fmt.Sprintf("goes from %s to %s on %s, %s is charged then", value(s.KeepsPlan), value(s.Plan), when(s.KeepsUntil), price)
 	}
