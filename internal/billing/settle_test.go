@@ -91,6 +91,25 @@ func TestAPaidSubscriptionGivesItsPlanItsAddonsAndItsMonths(t *testing.T) {
 	}
 }
 
+// What was used until then is billed by the terms that were paid for, add-ons included.
+func TestAddOnsEndWithTheSubscriptionAndThePeriodIsNotedWithThem(t *testing.T) {
+	w := newWorld(t)
+	w.exec(t, `SELECT FROM billing.period($1, now())`, w.team.ID)
+	s := subscription("sub_1", "active")
+	s.Items = append(s.Items, billing.Item{ID: "si_2", Price: "price_storage", AmountMinor: 500, Quantity: 3})
+	w.apply(t, s)
+	s.Status, s.EndedAt = "canceled", start.Add(day)
+	w.apply(t, s)
+	w.stands(t, billing.Canceled, "free", tenant.Active)
+	if got := w.texts(t, `SELECT addon FROM billing.tenant_addons WHERE tenant_id = $1`, w.team.ID); len(got) != 0 {
+		t.Errorf("still has %v", got)
+	}
+	const termsSQL = `SELECT plan || ' ' || "limit" FROM billing.usage_terms WHERE tenant_id = $1 AND meter = 'storage'`
+	if diff := cmp.Diff([]string{"pro 107374185400"}, w.texts(t, termsSQL, w.team.ID)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAPriceOfNothingHereIsToldAndLeavesThePlan(t *testing.T) {
 	w := newWorld(t)
 	s := subscription("sub_1", "active")

@@ -184,3 +184,18 @@ func TestWhileSomethingIsOwedNothingElseIsBought(t *testing.T) {
 		contains(t, w.refused(t, team, in, fault.WrongStatus), "pay what is open first")
 	}
 }
+
+// Stripe calls a subscription active whose latest invoice is paid, an older one open or not.
+func TestWhileAnOlderInvoiceIsOwedNothingElseIsBought(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	team := w.clocked(t, "pro")
+	w.exec(t, `INSERT INTO billing.invoices (tenant_id, stripe_id, subscription_id, status, currency, subtotal_minor, total_minor, due_minor, paid_minor,
+			remaining_minor, attempts, period_start, period_end, finalized_at, livemode, created_at)
+		SELECT tenant_id, 'in_older', subscription_id, 'open', currency, 2900, 2900, 2900, 0, 2900, 1, period_start, period_end, finalized_at, livemode, created_at
+		FROM billing.invoices`)
+	w.exec(t, `UPDATE billing.accounts SET state = 'past_due'`) // as whoever settles it next has it, too
+	for _, in := range []purchase.Input{purchase.ChangePlan{Plan: "enterprise"}, purchase.SetAddon{Addon: "extra-storage", Quantity: 3}} {
+		contains(t, w.refused(t, team, in, fault.WrongStatus), "an invoice is owed")
+	}
+}
