@@ -97,7 +97,9 @@ func TestServicesStartInOrder(t *testing.T) {
 		"migrate":  {"postgres": healthy},
 		"roles":    {"migrate": done},
 		"mail":     {},
-		"server":   {"roles": done, "mail": healthy},
+		"redis":    {},
+		"objects":  {},
+		"server":   {"roles": done, "mail": healthy, "redis": healthy, "objects": healthy},
 		"hasura":   {"server": healthy},
 		"metadata": {"hasura": healthy},
 		"doctor":   {"metadata": done},
@@ -196,7 +198,7 @@ func TestNoSecretStandsInTheFile(t *testing.T) {
 			t.Errorf("without %s the file loads: %v", name, err)
 		}
 	}
-	if found != 8 {
+	if found != 10 {
 		t.Errorf("%d secrets were looked at", found)
 	}
 }

@@ -77,7 +77,7 @@ func TestRolesGetThePasswordsOfTheEnvironment(t *testing.T) {
 	for _, line := range env {
 		name, password, _ := strings.Cut(line, "=")
 		role, isRole := strings.CutSuffix(strings.ToLower(name), "_password")
-		if !isRole || role == "postgres" {
+		if !isRole || !strings.HasPrefix(role, "nself_") {
 			continue
 		}
 		address, err := url.Parse(cluster.SuperuserURL("nself"))

@@ -226,14 +226,14 @@ func initAndDoctorFindItWell(t *testing.T, i installation) {
 		t.Errorf("%s", out)
 	}
 	out = env.mustDo(t, "doctor")
-	if strings.Count(out, "✓ ") != 13 || strings.Count(out, "\n") != 13 {
+	if strings.Count(out, "✓ ") != 14 || strings.Count(out, "\n") != 14 {
 		t.Errorf("%s", out)
 	}
 	var checks []struct {
 		Check string `json:"check"`
 		OK    bool   `json:"ok"`
 	}
-	if err := json.Unmarshal([]byte(env.mustDo(t, "doctor", "--json")), &checks); err != nil || len(checks) != 13 || !checks[12].OK {
+	if err := json.Unmarshal([]byte(env.mustDo(t, "doctor", "--json")), &checks); err != nil || len(checks) != 14 || !checks[13].OK {
 		t.Errorf("%v: %+v", err, checks)
 	}
 	env["HASURA_GRAPHQL_ADMIN_SECRET"] = "wrong"

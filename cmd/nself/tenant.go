@@ -16,9 +16,9 @@ import (
 
 func (p *program) tenantCommands() *cobra.Command {
 	return group("tenant", "Set up, make and manage tenants", "Set up the installation; make tenants and manage them, their members, invitations, API keys, settings and limits.",
-		p.initCommand(), p.protectCommand(), p.auditCommand(), p.proveCommand(), p.testIsolationCommand(), p.createCommand(), p.listCommand(), p.showCommand(), p.statsCommand(), p.usageOfTenantCommand(), p.renameCommand(),
+		p.initCommand(), p.protectCommand(), p.tenantMigrateCommand(), p.moveCommand(), p.adoptCommand(), p.auditCommand(), p.proveCommand(), p.testIsolationCommand(), p.createCommand(), p.listCommand(), p.showCommand(), p.statsCommand(), p.usageOfTenantCommand(), p.renameCommand(),
 		p.suspendCommand(), p.activateCommand(), p.deleteCommand(), p.restoreCommand(),
-		p.memberCommands(), p.invitationCommands(), p.keyCommands(), p.settingCommands(), p.limitCommands(), p.cycleCommands())
+		p.memberCommands(), p.invitationCommands(), p.keyCommands(), p.settingCommands(), p.limitCommands(), p.budgetCommands(), p.shardCommands(), p.resourceCommands(), p.cycleCommands())
 }
 
 // tenant is a tenant as tables and actions tell it, in the words of --json. What a

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nself/tenancy/internal/isolation"
-	"github.com/nself/tenancy/internal/metadata"
 )
 
 func (x *protect) carryOut(ctx context.Context, plan isolation.Protection) error {
@@ -81,11 +80,7 @@ func (x *protect) fragment(ctx context.Context, plan isolation.Protection) (json
 	if err != nil {
 		return nil, err
 	}
-	entries, err := plan.Metadata(tracked)
-	if err != nil {
-		return nil, err
-	}
-	fragment, err := metadata.Fragment(entries)
+	fragment, err := plan.Fragment(tracked)
 	if err != nil || x.dir == "" {
 		return fragment, err
 	}

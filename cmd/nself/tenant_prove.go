@@ -70,7 +70,7 @@ have rows. Exit code 0: nothing leaked. 1: something did, or was not proved.`,
 	flags.StringVar(&x.against, "against", "", "token of the tenant that is reached for (default: NSELF_PROVE_AGAINST)")
 	flags.BoolVar(&x.options.ReadOnly, "read-only", false, "send no mutation: plant nothing, change nothing")
 	flags.StringArrayVar(&x.options.Only, "only", nil, "try this root field alone; several times for several")
-	flags.StringArrayVar(&x.options.Shared, "shared", nil, "accept that this table is not proved, as all tenants share it; several times for several")
+	flags.StringArrayVar(&x.options.Shared, "shared", nil, "accept that this table is not proved, as all tenants share it; * stands for any text, several times for several")
 	flags.BoolVar(&x.options.Actions, "actions", false, "also call actions that change things, with the other tenant's ids: on an installation for tests")
 	flags.StringVar(&x.junit, "junit", "", "write the report to this file as JUnit XML too")
 	return cmd

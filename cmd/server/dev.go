@@ -21,8 +21,9 @@ func devCommand(getenv func(string) string) *cobra.Command {
 		Short: "Run everything on this machine, with two demo tenants",
 		Long: "Starts a private Postgres, migrates it, seeds the tenants acme and techco, and serves the webhooks and local\n" +
 			"stand-ins for Hasura and Stripe on one port. Ctrl-C stops all of it; the data stays and is used again next time.\n\n" +
+			"--with redis runs a Redis and --with objects an S3 server beside it, and every tenant has a place in each.\n" +
 			"Where STRIPE_SECRET_KEY names a key of Stripe's own test mode, that is used and not the stand-in.",
-		Example: "  server dev\n  server dev --port 9000 --data-dir /tmp/second",
+		Example: "  server dev\n  server dev --port 9000 --data-dir /tmp/second\n  server dev --with redis,objects",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, closeLog, err := devLog(options.DataDir)
@@ -41,6 +42,7 @@ func devCommand(getenv func(string) string) *cobra.Command {
 	}
 	cmd.Flags().IntVar(&options.Port, "port", 8080, "port for everything; 0 picks a free one")
 	cmd.Flags().StringVar(&options.DataDir, "data-dir", ".nself", "directory for the database and dev.env; made where absent")
+	cmd.Flags().StringSliceVar(&options.With, "with", nil, "services to run beside it, separated by commas: redis, objects")
 	return cmd
 }
 

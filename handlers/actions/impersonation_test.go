@@ -19,7 +19,8 @@ import (
 // what the user can change back. Everything else is the user's own word, or outlasts the
 // visit in somebody's access or property.
 var openInPlace = []string{
-	"billingStanding", "checkQuota", "myTenants", "removeTenantSetting", "setTenantSetting", "signOut", "tenantStats", "tenantUsage", "updateTenant",
+	"billingStanding", "checkQuota", "myTenants", "removeTenantSetting", "setTenantSetting", "signOut", "tenantBudget", "tenantStats",
+	"tenantUsage", "updateTenant",
 }
 
 // inPlaceOf is a session that the operator opened in the place of a team's member.

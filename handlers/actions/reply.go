@@ -48,6 +48,8 @@ var statuses = map[fault.Code]int{
 	fault.PaymentFailed:        http.StatusPaymentRequired,
 	fault.OperationInProgress:  http.StatusConflict,
 	fault.BillingDisabled:      http.StatusConflict,
+	fault.BudgetExceeded:       http.StatusTooManyRequests,
+	fault.TenantMigration:      http.StatusConflict,
 	fault.Unavailable:          http.StatusServiceUnavailable,
 	fault.Internal:             http.StatusInternalServerError,
 }

@@ -151,7 +151,7 @@ func TestWhoeverLosesTheirStandingBeforeTheWriteChangesNothing(t *testing.T) {
 // outside any tenant, or change nothing.
 var elsewhere = []string{
 	"createTenant", "acceptInvitation", "switchTenant", "signOut", "tenantStats", "myTenants", "checkQuota", "tenantUsage",
-	"billingStanding",
+	"billingStanding", "tenantBudget",
 }
 
 func TestEveryActionOfATenantsPersonIsTriedWithoutStanding(t *testing.T) {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/inbox"
 	"github.com/nself/tenancy/internal/member"
 	"github.com/nself/tenancy/internal/purchase"
 	"github.com/nself/tenancy/internal/queue"
 	"github.com/nself/tenancy/internal/quota"
+	"github.com/nself/tenancy/internal/resource"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/stripesync"
 	"github.com/nself/tenancy/internal/tenant"
@@ -22,6 +26,12 @@ type Config struct {
 	BaseDomain string // tenants are reached at https://<slug>.<BaseDomain>
 	Outbox     *queue.Outbox
 	Links      member.Links // where mails lead; nil only where Outbox is
+
+	Resources *resource.Keeper // the tenants' places outside the database
+
+	// Placed is called in the transaction, as nself_server, of what makes a tenant or puts it
+	// in or out of service; it asks for what follows elsewhere. Nil asks for nothing.
+	Placed func(ctx context.Context, tx pgx.Tx, tenant id.Tenant) error
 
 	// both nil: BILLING_ENABLED is false, and every action on billing says so
 	Billing    *purchase.Desk
@@ -95,6 +105,9 @@ func tenantTable(config Config) []Action {
 		forTenant("acceptOwnership", insiders, t.acceptOwnership),
 		forTenant("cancelOwnershipTransfer", insiders, cancelOwnershipTransfer),
 
+		forTenant("rotateTenantResource", operatorOnly, resources{config}.rotate),
+		forTenant("tenantResourceCredentials", operatorOnly, resources{config}.credentials),
+
 		inPlace(forTenant("setTenantSetting", managers, setTenantSetting)),
 		inPlace(forTenant("removeTenantSetting", managers, removeTenantSetting)),
 	}
@@ -115,6 +128,11 @@ func usageTable(config Config) []Action {
 		forTenant("setTenantLimit", operatorOnly, setTenantLimit),
 		forTenant("removeTenantLimit", operatorOnly, removeTenantLimit),
 		forTenant("setBillingCycle", operatorOnly, setBillingCycle),
+
+		inPlace(forTenant("tenantBudget", managers, tenantBudget)),
+		forTenant("setTenantBudget", operatorOnly, setTenantBudget),
+		forUser("defaultBudget", operatorOnly, defaultBudget),
+		forUser("setDefaultBudget", operatorOnly, setDefaultBudget),
 
 		forUser("defineMeter", operatorOnly, defineMeter),
 		forUser("removeMeter", operatorOnly, removeMeter),

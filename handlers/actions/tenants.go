@@ -9,6 +9,7 @@ import (
 
 	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/id"
+	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
 	"github.com/nself/tenancy/internal/tenant"
 )
@@ -43,6 +44,16 @@ func (h tenants) reply(t tenant.Tenant, err error) (tenantReply, error) {
 	}, err
 }
 
+// placed has the tenant's places follow what was done, in the same transaction.
+func (h tenants) placed(ctx context.Context, tx pgx.Tx) func(tenant.Tenant, error) (tenant.Tenant, error) {
+	return func(t tenant.Tenant, err error) (tenant.Tenant, error) {
+		if err == nil && h.Placed != nil {
+			err = h.Placed(ctx, tx, t.ID)
+		}
+		return t, err
+	}
+}
+
 type createTenantInput struct {
 	Name        string   `json:"name"`
 	Slug        *string  `json:"slug"`
@@ -68,7 +79,7 @@ func (in *createTenantInput) validate(s session.Session, problems *fault.Problem
 }
 
 func (h tenants) create(ctx context.Context, tx pgx.Tx, s session.Session, in createTenantInput) (tenantReply, error) {
-	return h.reply(tenant.Create(ctx, tx, s, in.clean, h.Tenants))
+	return h.reply(h.placed(ctx, tx)(tenant.Create(ctx, tx, s, in.clean, h.Tenants)))
 }
 
 type updateTenantInput struct {
@@ -98,11 +109,11 @@ func (in *suspendTenantInput) validate(_ session.Session, problems *fault.Proble
 }
 
 func (h tenants) suspend(ctx context.Context, tx pgx.Tx, s session.Session, in suspendTenantInput) (tenantReply, error) {
-	return h.reply(tenant.Suspend(ctx, tx, s, in.reason))
+	return h.reply(h.placed(ctx, tx)(tenant.Suspend(ctx, tx, s, in.reason)))
 }
 
 func (h tenants) activate(ctx context.Context, tx pgx.Tx, s session.Session, _ anyTenant) (tenantReply, error) {
-	return h.reply(tenant.Activate(ctx, tx, s))
+	return h.reply(h.placed(ctx, tx)(tenant.Activate(ctx, tx, s)))
 }
 
 type deleteTenantInput struct {
@@ -111,11 +122,19 @@ type deleteTenantInput struct {
 }
 
 func (h tenants) delete(ctx context.Context, tx pgx.Tx, s session.Session, in deleteTenantInput) (tenantReply, error) {
-	return h.reply(tenant.Delete(ctx, tx, s, in.ConfirmSlug, h.Tenants))
+	deleted, err := tenant.Delete(ctx, tx, s, in.ConfirmSlug, h.Tenants)
+	if err != nil {
+		return tenantReply{}, err
+	}
+	err = pg.AsServer(ctx, tx, func() error {
+		_, err := h.placed(ctx, tx)(deleted, nil)
+		return err
+	})
+	return h.reply(deleted, err)
 }
 
 func (h tenants) restore(ctx context.Context, tx pgx.Tx, s session.Session, _ anyTenant) (tenantReply, error) {
-	return h.reply(tenant.Restore(ctx, tx, s))
+	return h.reply(h.placed(ctx, tx)(tenant.Restore(ctx, tx, s)))
 }
 
 type setTenantPlanInput struct {

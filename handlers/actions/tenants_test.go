@@ -144,7 +144,7 @@ func (h house) tenantOf(t testing.TB, text any) id.Tenant {
 	return tenant
 }
 
-func TestStrategySchemaMakesASchemaNobodyElseMayUse(t *testing.T) {
+func TestStrategySchemaMakesASchemaInWhichOurRolesMakeNothing(t *testing.T) {
 	h := newHouse(t)
 	user := session.Session{Role: session.User, User: pgtest.User(t, h.db)}
 	made := h.must(t, user, "createTenant", map[string]any{"name": "Own", "strategy": "schema"})
@@ -154,9 +154,13 @@ func TestStrategySchemaMakesASchemaNobodyElseMayUse(t *testing.T) {
 		t.Errorf("schema %s is not there", want)
 	}
 	for _, role := range []string{"nself_server", "nself_tenant", "nself_app", "nself_hasura"} {
-		if got := h.count(t, `SELECT has_schema_privilege($1, $2, 'USAGE')::int`, role, want); got != 0 {
-			t.Errorf("%s may use the schema", role)
+		if got := h.count(t, `SELECT has_schema_privilege($1, $2, 'USAGE')::int + 2 * has_schema_privilege($1, $2, 'CREATE')::int`, role, want); got != 1 {
+			t.Errorf("%s may do %b in the schema", role, got)
 		}
+	}
+	if got := h.count(t, `SELECT count(*) FROM pg_namespace n, aclexplode(n.nspacl) AS g WHERE n.nspname = $1
+		AND (g.grantee = 0 OR g.grantee::regrole::text NOT IN ('nself_owner', 'nself_server', 'nself_tenant', 'nself_app', 'nself_hasura'))`, want); got != 0 {
+		t.Errorf("%d others may do something in the schema", got)
 	}
 }
 

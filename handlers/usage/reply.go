@@ -24,6 +24,7 @@ var statuses = map[fault.Code]int{
 	fault.NotFound:         http.StatusNotFound,
 	fault.PayloadTooLarge:  http.StatusRequestEntityTooLarge,
 	fault.UnsupportedMedia: http.StatusUnsupportedMediaType,
+	fault.BudgetExceeded:   http.StatusTooManyRequests,
 	fault.Unavailable:      http.StatusServiceUnavailable,
 	fault.Internal:         http.StatusInternalServerError,
 }
@@ -71,6 +72,7 @@ func refuse(w http.ResponseWriter, status int, f *fault.Fault) {
 		body[name] = value
 	}
 	body["message"], body["code"] = f.Message, f.Code
+	wire.QuotaHeaders(w, f)
 	wire.Reply(w, status, body)
 }
 

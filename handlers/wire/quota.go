@@ -12,9 +12,10 @@ import (
 
 // QuotaHeaders sets the headers that go with a quota-exceeded fault: Retry-After, and the
 // fields RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers, as far as
-// its details tell: a level has no time at which it begins anew. Any other fault sets none.
+// its details tell: a level has no time at which it begins anew. A budget-exceeded fault has
+// Retry-After where waiting helps. Any other fault sets none.
 func QuotaHeaders(w http.ResponseWriter, f *fault.Fault) {
-	if f.Code != fault.QuotaExceeded {
+	if f.Code != fault.QuotaExceeded && f.Code != fault.BudgetExceeded {
 		return
 	}
 	after, resets := wholeDetail(f, "retryAfter")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -42,6 +43,7 @@ type App struct {
 
 	changes *listen.Listener
 	sales   sales
+	places  places
 	work    jobs.Config
 }
 
@@ -74,12 +76,8 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 	if err != nil {
 		return nil, err
 	}
-	db, err := pg.OpenServer(ctx, s.DatabaseURL)
+	db, err := openWithKey(ctx, s.DatabaseURL, minter)
 	if err != nil {
-		return nil, err
-	}
-	if err := minter.EnsureKey(ctx, db); err != nil {
-		db.Close()
 		return nil, err
 	}
 	desk := signin.New(signin.Config{
@@ -94,17 +92,23 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 		db.Close()
 		return nil, err
 	}
+	placed, err := place(s, placeParts{db: db, box: box, log: log})
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
 	decider := quota.New(quota.DeciderConfig{DB: db, Changes: changes, Holder: holder(), Log: log, Decided: decided})
 	return &App{
-		DB: db, Minter: minter, Log: log, changes: changes, Quota: decider, sales: sold,
+		DB: db, Minter: minter, Log: log, changes: changes, Quota: decider, sales: sold, places: placed,
 		work: jobs.Config{DB: db, Box: box, Mailer: sender, Log: log, Metrics: registry,
-			Routines: append(routines(s, post, warned), sold.routines...), Tasks: sold.tasks,
+			Routines: slices.Concat(routines(s, post, warned), sold.routines, placed.routines), Tasks: slices.Concat(sold.tasks, placed.tasks),
 			Deliver: func(ctx context.Context, m queue.Mail) (bool, error) { return desk.Deliver(ctx, db, m) },
 		},
 		Router: handlers.New(handlers.Config{
 			DB: db, Quota: decider, Decided: decided, Warned: warned, Stripe: sold.hook,
 			Actions: actions.Config{Tenants: s.TenantDefaults(), Minter: minter, BaseDomain: s.BaseDomain,
-				Outbox: post, Links: tokens.Links(s.PublicURL), Billing: sold.desk, StripeSync: sold.sync},
+				Outbox: post, Links: tokens.Links(s.PublicURL), Billing: sold.desk, StripeSync: sold.sync,
+				Resources: placed.keeper, Placed: placed.placed},
 			Tokens: tokens.Config{Minter: minter, Desk: desk, Verifier: verifier,
 				Issuer: s.JWTIssuer, PublicURL: s.PublicURL, BaseDomain: s.BaseDomain, RefreshTTL: s.AuthRefreshTTL, TrustedProxies: s.Proxies()},
 			WebhookSecrets: s.WebhookSecrets, MaxBodyBytes: s.MaxBodyBytes, RequestTimeout: s.RequestTimeout,
@@ -112,6 +116,19 @@ func New(ctx context.Context, s config.Server, logs io.Writer, more ...ops.Check
 			Log:   log, Metrics: registry,
 		}),
 	}, nil
+}
+
+// openWithKey is the database, with a key in it to sign tokens with.
+func openWithKey(ctx context.Context, url string, minter *token.Minter) (*pgxpool.Pool, error) {
+	db, err := pg.OpenServer(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err := minter.EnsureKey(ctx, db); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
 }
 
 // mail is both ends of the way a mail takes; nil where the settings name no mail server.

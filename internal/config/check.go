@@ -53,6 +53,7 @@ func (s *Server) check(problems *fault.Problems) {
 	s.checkSignIn(problems)
 	s.checkMail(problems)
 	s.checkBilling(problems)
+	s.checkPlaces(problems)
 	between(problems, "PORT", s.Port, 1, 65535)
 	between(problems, "TENANT_RESTORE_DAYS", s.RestoreDays, 1, 3650)
 	between(problems, "MAX_BODY_BYTES", s.MaxBodyBytes, 1024, 64<<20)

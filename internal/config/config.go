@@ -59,6 +59,17 @@ type Server struct {
 	StripePublishableKey string          `env:"STRIPE_PUBLISHABLE_KEY"`
 	StripeWebhookSecrets []string        `env:"STRIPE_WEBHOOK_SECRET"`
 	StripeAPIURL         string          `env:"STRIPE_API_URL"` // empty: Stripe's own
+
+	HasuraEndpoint    string `env:"HASURA_GRAPHQL_ENDPOINT"` // with HasuraAdminSecret, or both empty
+	HasuraAdminSecret string `env:"HASURA_GRAPHQL_ADMIN_SECRET"`
+
+	RedisURL          string `env:"REDIS_URL"`   // empty: tenants have no place in Redis
+	S3Endpoint        string `env:"S3_ENDPOINT"` // empty: tenants have no bucket
+	S3Region          string `env:"S3_REGION" envDefault:"us-east-1"`
+	S3AccessKeyID     string `env:"S3_ACCESS_KEY_ID"`
+	S3SecretAccessKey string `env:"S3_SECRET_ACCESS_KEY"`
+	S3AdminEndpoint   string `env:"S3_ADMIN_ENDPOINT"` // empty: S3Endpoint
+	S3BucketPrefix    string `env:"S3_BUCKET_PREFIX" envDefault:"tenant-"`
 }
 
 // Migrate is what `server migrate` needs: a connection as nself_owner, or on the first

@@ -27,13 +27,16 @@ var house = []room{
 		"internal/idempotency", "internal/inbox", "internal/seal", "internal/secret", "internal/strictjson", "internal/rate",
 		"internal/queue", "internal/listen"}, []string{"leaf"}, false},
 	{"noun", []string{"internal/tenant", "internal/member", "internal/setting", "internal/token", "internal/identity", "internal/apikey",
-		"internal/entitlement", "internal/usage", "internal/quota", "internal/billing"},
+		"internal/entitlement", "internal/usage", "internal/quota", "internal/billing", "internal/tenantschema", "internal/resource", "internal/budget"},
 		[]string{"leaf", "noun"}, false},
-	{"flow", []string{"internal/signin", "internal/purchase", "internal/stripesync"}, []string{"leaf", "noun", "partner"}, false},
+	{"flow", []string{"internal/signin", "internal/purchase", "internal/stripesync", "internal/tracking", "internal/purge"},
+		[]string{"leaf", "noun", "partner", "upkeep", "wall"}, false},
 	{"files", []string{"hasura"}, nil, false},
 	{"upkeep", []string{"internal/migrate", "internal/metadata"}, []string{"leaf", "files"}, false},
-	{"partner", []string{"internal/hasuraapi", "internal/mailer", "internal/provider", "internal/stripeapi"}, []string{"leaf", "noun", "upkeep"}, true},
+	{"partner", []string{"internal/hasuraapi", "internal/mailer", "internal/provider", "internal/stripeapi", "internal/redisapi", "internal/objectstore"},
+		[]string{"leaf", "noun", "upkeep"}, true},
 	{"wall", []string{"internal/isolation"}, []string{"leaf", "files", "upkeep"}, false},
+	{"change", []string{"internal/adoption", "internal/move", "internal/shard"}, []string{"leaf", "upkeep", "wall"}, false},
 	{"examiner", []string{"internal/doctor", "internal/isolation/"}, []string{"leaf", "files", "partner", "upkeep", "wall"}, true},
 	{"settings", []string{"internal/config"}, []string{"leaf", "noun", "partner"}, false},
 	{"door", []string{"handlers", "handlers/"}, []string{"leaf", "noun", "flow", "door"}, true},
@@ -41,21 +44,26 @@ var house = []room{
 	{"wiring", []string{"internal/app"}, []string{"leaf", "noun", "flow", "partner", "upkeep", "settings", "door", "worker"}, true},
 	{"stand-in", []string{"internal/local/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "settings", "door", "wiring", "stand-in"}, true},
 	{"test support", []string{"internal/pgtest"}, []string{"leaf", "noun", "upkeep", "stand-in"}, false},
-	{"command", []string{"cmd/"}, []string{"leaf", "noun", "files", "partner", "upkeep", "wall", "examiner", "settings", "wiring", "stand-in"}, true},
+	{"command", []string{"cmd/"}, []string{"leaf", "noun", "flow", "files", "partner", "upkeep", "wall", "change", "examiner", "settings", "wiring", "stand-in"}, true},
 	{"tests", []string{"internal/contract", "internal/acceptance", "internal/quota/storm", "internal/stripesync/histories", "deploy", "bench"}, nil, false},
 }
 
 // nounsOf is which noun, or partner, may use which noun.
 var nounsOf = map[string][]string{
 	"internal/billing":   {"internal/tenant", "internal/usage"},
+	"internal/tenant":    {"internal/tenantschema"},
 	"internal/stripeapi": {"internal/billing"},
 	"internal/token":     {"internal/member"},
 	"internal/apikey":    {"internal/member", "internal/token"},
 	"internal/quota":     {"internal/entitlement", "internal/usage"},
 }
 
-// stripeUsers are the packages that see Stripe's own library.
-var stripeUsers = []string{"internal/stripeapi", "handlers/stripehook"}
+// libraryUsers are the packages that see the library of an outside service.
+var libraryUsers = map[string][]string{
+	"github.com/stripe/stripe-go/": {"internal/stripeapi", "handlers/stripehook"},
+	"github.com/redis/go-redis/":   {"internal/redisapi"},
+	"github.com/minio/minio-go/":   {"internal/objectstore"},
+}
 
 // standInUsers are the commands that start stand-ins.
 var standInUsers = []string{"cmd/server"}
@@ -80,8 +88,10 @@ func misplaced(from, to string) string {
 	if to == "net/http" && !source.http {
 		return fmt.Sprintf("%s imports net/http; a %s does not", from, source.kind)
 	}
-	if strings.HasPrefix(to, "github.com/stripe/stripe-go/") && !slices.Contains(stripeUsers, from) {
-		return fmt.Sprintf("%s imports Stripe's library, which is for %s alone", from, strings.Join(stripeUsers, " and "))
+	for library, users := range libraryUsers {
+		if strings.HasPrefix(to, library) && !slices.Contains(users, from) {
+			return fmt.Sprintf("%s imports %s, which is for %s alone", from, to, strings.Join(users, " and "))
+		}
 	}
 	to, own := strings.CutPrefix(to, modulePath)
 	if !own {
@@ -165,6 +175,10 @@ func TestAnImportUpTheHouseIsSeen(t *testing.T) {
 		{"internal/config", modulePath + "handlers"},
 		{"internal/local/dev", modulePath + "cmd/server"},
 		{"internal/tenant", modulePath + "internal/pgtest"},
+		{"internal/isolation", modulePath + "internal/adoption"},
+		{"internal/resource", modulePath + "internal/redisapi"},
+		{"internal/resource", "github.com/redis/go-redis/v9"},
+		{"internal/app", "github.com/minio/minio-go/v7"},
 		{"internal/unheard", "fmt"},
 		{"internal/tenant", modulePath + "internal/unheard"},
 	} {

@@ -68,6 +68,7 @@ var databaseSteps = []step{
 	{"migrations", "run nself tenant init", withoutDatabase, (*examination).migrations},
 	{"roles", "run nself tenant init", withoutDatabase, (*examination).roles},
 	{"row-level security", "run nself tenant init", withoutDatabase, (*examination).rowSecurity},
+	{"tenant schemas", "nself tenant migrate, which tells what fails and gives what lacks", withoutDatabase, (*examination).tenantSchemas},
 }
 
 var hasuraSteps = []step{

@@ -108,6 +108,9 @@ func (x *examination) rowSecurity(ctx context.Context) (string, error) {
 		if isolation.OfTheServer(first.Table) {
 			return "", &finding{first.String(), "nself tenant audit --fix, which takes back what was granted"}
 		}
+		if first.OwnSchema {
+			return "", &finding{first.String(), "what it says: SELECT tenants.wall_tenant_schema(tenant); and nself tenant audit for the rest"}
+		}
 		return "", &finding{first.String(), "nself tenant protect " + first.Table.String() + ", and nself tenant audit for the rest"}
 	}
 	return fmt.Sprintf("as declared on %d tables", len(list)), nil

@@ -52,6 +52,8 @@ const (
 	PaymentFailed        Code = "payment-failed"
 	OperationInProgress  Code = "operation-in-progress"
 	BillingDisabled      Code = "billing-disabled"
+	BudgetExceeded       Code = "budget-exceeded"
+	TenantMigration      Code = "tenant-migration-failed"
 	Unavailable          Code = "unavailable"
 	Internal             Code = "internal"
 )
@@ -99,6 +101,8 @@ var Codes = []struct {
 	{PaymentFailed, "The payment was refused; `declineCode` says why, where the bank said so. Another payment method may do."},
 	{OperationInProgress, "Another change of the tenant's billing is not finished; `kind` and `operationId` say which. It goes on by itself."},
 	{BillingDisabled, "This installation does not charge: BILLING_ENABLED is false."},
+	{BudgetExceeded, "The tenant takes more of the database at once than its budget lets it; `budget` says of what (connections, statement_timeout, rows), and `retryAfter`, where waiting helps, in how many seconds to try again."},
+	{TenantMigration, "A migration of the tenant's own schema failed, and nothing of it stays; the operator is told which and why."},
 	{Unavailable, "The database or Stripe is out of reach, or the request took too long; try again."},
 	{Internal, "A bug on this side; the server's log tells it."},
 }

@@ -16,14 +16,18 @@ const ourSource = "default"
 
 // Change is one object of our metadata that another metadata lacked, or had otherwise.
 type Change struct {
-	Object string // such as "table tenants.tenants" or "action createTenant"
-	Added  bool   // false: it was there and differed
+	Object  string // such as "table tenants.tenants" or "action createTenant"
+	Added   bool   // it was missing
+	Removed bool   // it was there and is not ours to have, which Amend alone says
 }
 
 // String says what was found.
 func (c Change) String() string {
-	if c.Added {
+	switch {
+	case c.Added:
 		return c.Object + " is missing"
+	case c.Removed:
+		return c.Object + " is too much"
 	}
 	return c.Object + " differs"
 }
@@ -148,7 +152,7 @@ func (m *merger) sources(base map[string]any, own any) error {
 		if theirs == nil {
 			list, _ := base["sources"].([]any)
 			base["sources"] = append(list, source)
-			m.changes = append(m.changes, Change{"source " + ourSource, true})
+			m.changes = append(m.changes, Change{Object: "source " + ourSource, Added: true})
 			continue
 		}
 		if kind := theirs["kind"]; kind != nil && kind != source["kind"] {
@@ -191,13 +195,13 @@ func (m *merger) merge(parent map[string]any, key string, own any, rule list) er
 		})
 		if at < 0 {
 			theirs = append(theirs, ours)
-			m.changes = append(m.changes, Change{rule.kind + " " + id, true})
+			m.changes = append(m.changes, Change{Object: rule.kind + " " + id, Added: true})
 			continue
 		}
 		before := theirs[at].(map[string]any)
 		if after := rule.combine(before, ours); !same(before, after) {
 			theirs[at] = after
-			m.changes = append(m.changes, Change{rule.kind + " " + id, false})
+			m.changes = append(m.changes, Change{Object: rule.kind + " " + id})
 		}
 	}
 	if len(theirs) > 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // maxMetadata bounds an answer of the metadata API, in bytes.
-const maxMetadata = 64 << 20
+const maxMetadata = 512 << 20
 
 // Exported is Hasura's metadata at one resource version.
 type Exported struct {
@@ -56,11 +56,30 @@ func (c *Client) Export(ctx context.Context) (Exported, error) {
 // Hasura refuses with code "conflict" where someone else changed it since, and refuses
 // metadata that it could not serve whole.
 func (c *Client) Replace(ctx context.Context, next Exported) error {
+	_, err := c.replace(ctx, next, false)
+	return err
+}
+
+// ReplaceAnyway is Replace that has Hasura take metadata that it cannot serve whole, and
+// returns what it cannot serve.
+func (c *Client) ReplaceAnyway(ctx context.Context, next Exported) ([]Inconsistency, error) {
+	return c.replace(ctx, next, true)
+}
+
+func (c *Client) replace(ctx context.Context, next Exported, anyway bool) ([]Inconsistency, error) {
 	args := struct {
 		AllowInconsistent bool            `json:"allow_inconsistent_metadata"`
 		Metadata          json.RawMessage `json:"metadata"`
-	}{false, next.Metadata}
-	return c.command(ctx, command{"replace_metadata", 2, &next.ResourceVersion, args}, &none{})
+	}{anyway, next.Metadata}
+	var reply inconsistencies
+	err := c.command(ctx, command{"replace_metadata", 2, &next.ResourceVersion, args}, &reply)
+	return reply.Objects, err
+}
+
+// ReloadSources makes Hasura read the database again: what was made there by others is
+// known to it only then.
+func (c *Client) ReloadSources(ctx context.Context) error {
+	return c.command(ctx, command{Type: "reload_metadata", Args: map[string]bool{"reload_sources": true, "reload_remote_schemas": false}}, &none{})
 }
 
 // Reload makes Hasura read the database again and install its event triggers anew.
@@ -69,11 +88,13 @@ func (c *Client) Reload(ctx context.Context) error {
 	return c.command(ctx, command{Type: "reload_metadata", Args: args}, &none{})
 }
 
+type inconsistencies struct {
+	Objects []Inconsistency `json:"inconsistent_objects"`
+}
+
 // Inconsistent lists what Hasura cannot serve; nothing where all is well.
 func (c *Client) Inconsistent(ctx context.Context) ([]Inconsistency, error) {
-	var reply struct {
-		Objects []Inconsistency `json:"inconsistent_objects"`
-	}
+	var reply inconsistencies
 	err := c.command(ctx, command{Type: "get_inconsistent_metadata", Args: none{}}, &reply)
 	return reply.Objects, err
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/pg"
 )
@@ -18,6 +19,8 @@ type Difference struct {
 	Table   Name   `json:"table"`
 	Lacks   string `json:"lacks,omitempty"`   // what the list says and the place does not
 	Exceeds string `json:"exceeds,omitempty"` // what the place says and the list does not
+
+	OwnSchema bool `json:"-"` // the table is in a schema that is one tenant's, which no list declares
 }
 
 // String says where they differ and how.
@@ -34,10 +37,19 @@ const undeclared = "rows of tenants, as it seems: declare it, or nself tenant pr
 // Differences compares the list with the database and the metadata in every direction. No
 // differences mean that both walls stand as declared. Nil metadata is not compared.
 func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metadata) ([]Difference, error) {
-	found, err := l.ofDatabase(ctx, db)
+	schemas, err := OwnSchemas(ctx, db)
 	if err != nil {
 		return nil, err
 	}
+	found, err := l.ofDatabase(ctx, db, schemas)
+	if err != nil {
+		return nil, err
+	}
+	own, err := ofOwnSchemas(ctx, db, schemas, tracked)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, own...)
 	registered, err := l.ofRegistry(ctx, db)
 	if err != nil {
 		return nil, err
@@ -54,14 +66,14 @@ func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metad
 	}
 	found = append(found, opened...)
 	if tracked != nil {
-		found = append(found, l.ofMetadata(tracked)...)
+		found = append(found, l.ofMetadata(notOwn(tracked, schemas))...)
 	}
 	slices.SortFunc(found, func(a, b Difference) int { return cmp.Compare(a.String(), b.String()) })
 	return found, nil
 }
 
-func (l List) ofDatabase(ctx context.Context, db pg.DB) ([]Difference, error) {
-	facts, err := l.catalogFacts(ctx, db)
+func (l List) ofDatabase(ctx context.Context, db pg.DB, schemas map[string]id.Tenant) ([]Difference, error) {
+	facts, err := l.catalogFacts(ctx, db, schemas)
 	if err != nil {
 		return nil, err
 	}

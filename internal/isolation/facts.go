@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 )
 
@@ -71,6 +72,7 @@ func deparsed(name string, keywords []string) string {
 
 // catalogFactsAllTenantsSQL tells what the catalog says of the declared tables, and of every other
 // table that looks like one: it has a tenant_id, a reference to the tenants, or row-level security.
+// Tables of the schemas that are one tenant's are none of them: no list declares those.
 const catalogFactsAllTenantsSQL = `
 	WITH relation AS (
 	  SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relrowsecurity, c.relforcerowsecurity, c.relowner, c.relacl,
@@ -81,7 +83,7 @@ const catalogFactsAllTenantsSQL = `
 	    ON declared.schema = n.nspname AND declared.name = c.relname
 	  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = declared.tenant_column AND NOT a.attisdropped
 	  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-	    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'hdb_catalog') AND n.nspname !~ '^pg_'
+	    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'hdb_catalog') AND n.nspname !~ '^pg_' AND n.nspname <> ALL (@places::text[])
 	    AND (declared.schema IS NOT NULL OR c.relrowsecurity
 	         OR EXISTS (SELECT FROM pg_catalog.pg_attribute o WHERE o.attrelid = c.oid AND o.attname = 'tenant_id' AND NOT o.attisdropped)
 	         OR EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f'
@@ -178,18 +180,19 @@ type catalogFact struct {
 
 // catalogFacts reads what the database says of each declared table, and of each that
 // should be declared.
-func (l List) catalogFacts(ctx context.Context, db pg.DB) (map[Name][]string, error) {
-	var schemas, tables, columns []string
+func (l List) catalogFacts(ctx context.Context, db pg.DB, schemas map[string]id.Tenant) (map[Name][]string, error) {
+	var declaring, tables, columns []string
 	var owned []bool
 	global := []string{}
 	for _, t := range l {
-		schemas, tables, columns = append(schemas, t.Name.Schema), append(tables, t.Name.Name), append(columns, t.TenantColumn())
+		declaring, tables, columns = append(declaring, t.Name.Schema), append(tables, t.Name.Name), append(columns, t.TenantColumn())
 		global = slices.AppendSeq(global, maps.Keys(t.Global))
 		owned = append(owned, t.Walled() && t.Rows != OfMembers)
 	}
 	var found []catalogFact
 	err := plainly(ctx, db, func(tx pgx.Tx) (err error) {
-		found, err = pg.All[catalogFact](ctx, tx, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": schemas, "tables": tables, "columns": columns, "owned": owned, "global": global})
+		found, err = pg.All[catalogFact](ctx, tx, catalogFactsAllTenantsSQL, pgx.NamedArgs{"schemas": declaring, "tables": tables, "columns": columns, "owned": owned, "global": global,
+			"places": append([]string{}, slices.Collect(maps.Keys(schemas))...)})
 		return err
 	})
 	if err != nil {

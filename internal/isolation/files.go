@@ -85,10 +85,14 @@ func (p Protection) Files(dir string, at time.Time) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	names, err := p.customNamesIn(dir)
+	if err != nil {
+		return nil, err
+	}
 	made := []File{list}
 	var tracked []metadata.Table
 	for _, t := range p.concerned() {
-		file, entry, err := p.tableFile(dir, t)
+		file, entry, err := p.tableFile(dir, t, names[t.Name])
 		if err != nil {
 			return nil, err
 		}
@@ -107,11 +111,12 @@ func (p Protection) Files(dir string, at time.Time) ([]File, error) {
 	return changed(dir, append(append(made, included), migrated...))
 }
 
-// tableFile is the file of a table's metadata; without text where the table needs none.
-func (p Protection) tableFile(dir string, t Table) (File, metadata.Table, error) {
+// tableFile is the file of a table's metadata; without text where the table needs none. A
+// new one gets the name of its own, if any.
+func (p Protection) tableFile(dir string, t Table, custom string) (File, metadata.Table, error) {
 	path := filepath.Join(tablesDir, fileOf(t.Name))
 	var entry metadata.Table
-	file, err := edit(dir, path, func(file []byte) ([]byte, error) {
+	file, err := edit(dir, path, func(file []byte) (_ []byte, err error) {
 		if err := yaml.Unmarshal(file, &entry); err != nil {
 			return nil, err
 		}
@@ -125,6 +130,11 @@ func (p Protection) tableFile(dir string, t Table) (File, metadata.Table, error)
 		own := slices.ContainsFunc(p.Tables, func(own Table) bool { return own.Name == t.Name })
 		if !moved && (!own || !there && len(t.Permissions) == 0) {
 			return nil, nil
+		}
+		if !there && custom != "" {
+			if file, err = namedFile(t.Name, custom); err != nil {
+				return nil, err
+			}
 		}
 		return metadata.WritePermissions(file, entry)
 	})

@@ -43,37 +43,43 @@ type Request struct {
 // db must be above row-level security, as an owner or superuser is.
 func Protect(ctx context.Context, db pg.DB, r Request) (plan Protection, err error) {
 	err = plainly(ctx, db, func(tx pgx.Tx) error {
-		registered, err := Registered(ctx, tx)
-		if err != nil {
-			return err
+		p, err := newPlanner(ctx, tx, r, false)
+		if err == nil {
+			plan, err = p.plan()
 		}
-		p := planner{request: r, out: Protection{list: r.List}, registered: registered, shapes: map[Name]*shape{}, chosen: map[Name]Table{}}
-		for _, name := range r.Names {
-			if _, twice := p.chosen[name]; twice {
-				p.fail(name, "is named twice")
-				continue
-			}
-			if err := p.read(ctx, tx, name); err != nil {
-				return err
-			}
-		}
-		if len(p.faults) > 0 {
-			return errors.Join(p.faults...)
-		}
-		plan, err = p.plan()
 		return err
 	})
 	return plan, err
 }
 
-// planner is one run of Protect.
+// planner is one run of Protect or Convert.
 type planner struct {
 	request    Request
+	online     bool // the tables have rows, and are written meanwhile
 	registered List
 	shapes     map[Name]*shape
 	chosen     map[Name]Table
 	faults     []error
 	out        Protection
+}
+
+// newPlanner reads the tables, or says all that stands against them.
+func newPlanner(ctx context.Context, tx pgx.Tx, r Request, online bool) (*planner, error) {
+	registered, err := Registered(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{request: r, online: online, out: Protection{list: r.List}, registered: registered, shapes: map[Name]*shape{}, chosen: map[Name]Table{}}
+	for _, name := range r.Names {
+		if _, twice := p.chosen[name]; twice {
+			p.fail(name, "is named twice")
+			continue
+		}
+		if err := p.read(ctx, tx, name); err != nil {
+			return nil, err
+		}
+	}
+	return p, errors.Join(p.faults...)
 }
 
 func (p *planner) fail(name Name, format string, args ...any) {
@@ -110,6 +116,9 @@ func (p *planner) read(ctx context.Context, db pg.DB, name Name) error {
 		p.fail(name, "is declared with the column %s, which it has not", column)
 	}
 	p.shapes[name], p.chosen[name] = s, table
+	if p.online && !p.adoptable(name, table) {
+		return nil
+	}
 	switch {
 	case !table.Walled() && s.Names:
 		p.fail(name, "is declared shared, and its rows name a tenant: everybody would read all of them")
@@ -196,6 +205,10 @@ func (p *planner) fits(ctx context.Context, db pg.DB, name Name, s *shape) error
 		case k.Partition != "" && !k.HasTenant:
 			p.fail(name, "has the partition %s with the key %s of its own across tenants: drop it, or make it one of the table", k.Partition, k.Name)
 		}
+	}
+	if p.online {
+		p.fitsOnline(name, s)
+		return nil
 	}
 	none, err := empty(ctx, db, name)
 	if err == nil && !none {

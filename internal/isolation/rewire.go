@@ -9,7 +9,18 @@ import (
 // widened is a reference that got the tenant column in front of its columns.
 type widened struct {
 	foreignKey
-	tenant string
+	tenant string // the tenant column of the table that refers
+	theirs string // that of the table it refers to; "" of one that is composite already
+}
+
+// drop takes the reference down.
+func (w widened) drop() string {
+	return "ALTER TABLE " + w.from().Quoted() + " DROP CONSTRAINT " + Quote(w.Name)
+}
+
+// add puts it up again under a name, with the tenant columns in it.
+func (w widened) add(name string) string {
+	return "ALTER TABLE " + w.from().Quoted() + " ADD CONSTRAINT " + Quote(name) + " " + w.composite(w.tenant, w.theirs)
 }
 
 // rewire returns the entry with the relationships that followed widened references

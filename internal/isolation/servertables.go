@@ -13,7 +13,8 @@ import (
 // serverTables are the server's own: no row in them is of a tenant, and what they hold (keys,
 // what is to be mailed to whom, who asked how often) is for no session.
 var serverTables = []string{"auth.rate_limits", "auth.signing_keys", "billing.meter_sources", "billing.prices",
-	"billing.stripe_events", "billing.stripe_objects", "nself.inbox"}
+	"billing.stripe_events", "billing.stripe_objects", "nself.adoption_steps", "nself.adoptions", "nself.default_budget", "nself.inbox",
+	"nself.purges", "nself.tenant_migrations", "nself.tracked_schemas"}
 
 // queueTables is how the names of the queue's tables begin, which are the server's too.
 const queueTables = "nself.river_"

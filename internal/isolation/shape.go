@@ -21,6 +21,8 @@ type shape struct {
 	Outside       []string // the roles of the list without USAGE on its schema
 	TenantType    *string  // of the tenant column; nil: there is none
 	TenantDefault *string
+	TenantNotNull bool
+	TenantMade    bool     // the tenant column is generated
 	Columns       []string // all but the tenant column
 	Generated     []string // of them, those that nobody writes
 	Identifying   []string // of them, those of the primary key
@@ -45,6 +47,9 @@ type key struct {
 	Definition string // as Postgres writes it
 	HasTenant  bool   // the tenant column is one of its columns
 	Led        bool   // it is the first, in a valid index over the whole table
+	Index      string // the index's own definition
+	Deferrable bool   // checked at the end of the transaction, or may be
+	Needed     bool   // something beside references rests on the constraint, such as a view that groups by it
 	Partition  string // the partition whose own key it is, quoted; "" of the table itself
 }
 
@@ -82,6 +87,7 @@ const shapeAllTenantsSQL = `
 	       format_type(tenant.atttypid, NULL) AS tenant_type,
 	       (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d
 	        WHERE d.adrelid = c.oid AND d.adnum = tenant.attnum) AS tenant_default,
+	       coalesce(tenant.attnotnull, false) AS tenant_not_null, coalesce(tenant.attgenerated <> '', false) AS tenant_made,
 	       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
 	             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> @column ORDER BY a.attnum) AS columns,
 	       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
@@ -117,7 +123,10 @@ const keysSQL = `
 	       coalesce(tenant.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false)
 	         AND (k.contype IS DISTINCT FROM 'x' OR pg_get_constraintdef(k.oid) ~ ('[( ]' || quote_ident(@column::text) || ' WITH =[,)]')) AS has_tenant,
 	       CASE WHEN i.indrelid <> @oid THEN i.indrelid::regclass::text ELSE '' END AS partition,
-	       coalesce(tenant.attnum = i.indkey[0], false) AND i.indisvalid AND i.indpred IS NULL AS led
+	       coalesce(tenant.attnum = i.indkey[0], false) AND i.indisvalid AND i.indpred IS NULL AS led,
+	       pg_get_indexdef(i.indexrelid) AS index, coalesce(k.condeferrable, false) AS deferrable,
+	       EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_constraint'::regclass AND d.refobjid = k.oid
+	               AND d.classid = 'pg_catalog.pg_rewrite'::regclass) AS needed
 	FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
 	LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
 	LEFT JOIN pg_catalog.pg_attribute tenant ON tenant.attrelid = i.indrelid AND tenant.attname = @column AND NOT tenant.attisdropped

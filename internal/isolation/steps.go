@@ -13,38 +13,54 @@ var grantedAlways = []string{"PUBLIC", "nself_app", "nself_hasura", "nself_serve
 // plan writes the steps of all tables in an order in which each can be run: what refers
 // goes before what it refers to, and comes back once the keys are composite.
 func (p *planner) plan() (Protection, error) {
-	names := p.request.Names
-	for _, name := range names {
-		p.out.Tables = append(p.out.Tables, p.chosen[name])
-		p.handover(name)
-	}
-	for _, name := range names {
-		p.composed(name)
-	}
-	// A table that is registered has its columns and keys.
-	joining := slices.DeleteFunc(slices.Clone(names), func(name Name) bool { return !p.new(name) || !p.chosen[name].Walled() })
+	p.begin()
+	joining := p.joining()
 	var references []string
 	for _, name := range joining {
 		p.column(name)
 	}
 	for _, name := range joining {
-		references = append(references, p.references(name)...)
+		for _, w := range p.widening(name) {
+			p.add(w.drop())
+			references = append(references, w.add(w.Name))
+		}
 	}
 	for _, name := range joining {
 		p.keys(name)
 	}
 	p.add(references...)
-	for _, name := range names {
+	p.walls()
+	if len(p.faults) > 0 {
+		return Protection{}, errors.Join(p.faults...)
+	}
+	return p.out, nil
+}
+
+// begin takes the tables into the plan.
+func (p *planner) begin() {
+	for _, name := range p.request.Names {
+		p.out.Tables = append(p.out.Tables, p.chosen[name])
+		p.handover(name)
+	}
+	for _, name := range p.request.Names {
+		p.composed(name)
+	}
+}
+
+// joining are the tables that get their columns and keys now: one that is registered has them.
+func (p *planner) joining() []Name {
+	return slices.DeleteFunc(slices.Clone(p.request.Names), func(name Name) bool { return !p.new(name) || !p.chosen[name].Walled() })
+}
+
+// walls puts the declared wall around every table.
+func (p *planner) walls() {
+	for _, name := range p.request.Names {
 		t, s := p.chosen[name], p.shapes[name]
 		grantees := slices.Compact(slices.Sorted(slices.Values(slices.Concat(grantedAlways, s.Grantees))))
 		p.add(t.wall(s.Policies, grantees)...)
 		p.partitions(s, grantees)
 		p.sequences(t, s, grantees)
 	}
-	if len(p.faults) > 0 {
-		return Protection{}, errors.Join(p.faults...)
-	}
-	return p.out, nil
 }
 
 // handover makes nself_owner the owner, so that no login of a service can take the wall
@@ -96,22 +112,35 @@ func (p *planner) column(name Name) {
 
 // tenantReference has the rows go with their tenant, unless they outlive it.
 func (p *planner) tenantReference(name Name) {
-	t, s := p.chosen[name], p.shapes[name]
-	alter, column := "ALTER TABLE "+name.Quoted(), Quote(t.TenantColumn())
-	cascades := false
+	t, alter := p.chosen[name], "ALTER TABLE "+name.Quoted()
+	cascades, others := p.shapes[name].tenantReferences(t)
+	for _, f := range others {
+		p.add(alter + " DROP CONSTRAINT " + Quote(f.Name)) // it comes back with its cascade
+	}
+	if !cascades && t.Outlives == "" {
+		p.add(alter + " ADD " + t.tenantReference())
+	}
+}
+
+// tenantReference is the definition of the reference to the tenants.
+func (t Table) tenantReference() string {
+	return "FOREIGN KEY (" + Quote(t.TenantColumn()) + ") REFERENCES tenants.tenants ON DELETE CASCADE"
+}
+
+// tenantReferences tells whether the tenant column refers to the tenants with a cascade, and
+// by which references it does without.
+func (s *shape) tenantReferences(t Table) (cascades bool, others []foreignKey) {
 	for _, f := range s.foreign {
-		if f.from() != name || f.to() != tenantsTable || !slices.Equal(f.Columns, []string{t.TenantColumn()}) {
+		if f.from() != t.Name || f.to() != tenantsTable || !slices.Equal(f.Columns, []string{t.TenantColumn()}) {
 			continue
 		}
 		if _, _, found := cutOutsideQuotes(f.Definition, " ON DELETE CASCADE"); found {
 			cascades = true
-			continue
+		} else {
+			others = append(others, f)
 		}
-		p.add(alter + " DROP CONSTRAINT " + Quote(f.Name)) // it comes back with its cascade
 	}
-	if !cascades && t.Outlives == "" {
-		p.add(alter + " ADD FOREIGN KEY (" + column + ") REFERENCES tenants.tenants ON DELETE CASCADE")
-	}
+	return cascades, others
 }
 
 var (
@@ -121,10 +150,10 @@ var (
 	sessionsTable = Name{Schema: "auth", Name: "sessions"}
 )
 
-// references takes down the references that could point into another tenant, and returns
-// the statements that put them up again with the tenant column in them.
-func (p *planner) references(name Name) []string {
-	var again []string
+// widening finds the references that could point into another tenant and get the tenant
+// column into them.
+func (p *planner) widening(name Name) []widened {
+	var found []widened
 	for _, f := range p.shapes[name].foreign {
 		stays, note := p.stays(name, f)
 		if note != "" {
@@ -139,12 +168,10 @@ func (p *planner) references(name Name) []string {
 			p.fail(f.from(), "%s", obstacle)
 			continue
 		}
-		table := f.from().Quoted()
-		p.add("ALTER TABLE " + table + " DROP CONSTRAINT " + Quote(f.Name))
-		again = append(again, "ALTER TABLE "+table+" ADD CONSTRAINT "+Quote(f.Name)+" "+f.composite(from.TenantColumn(), to.TenantColumn()))
-		p.out.widened = append(p.out.widened, widened{f, from.TenantColumn()})
+		found = append(found, widened{foreignKey: f, tenant: from.TenantColumn(), theirs: to.TenantColumn()})
 	}
-	return again
+	p.out.widened = append(p.out.widened, found...)
+	return found
 }
 
 // composed remembers the references that are composite already: relationships in Hasura may
@@ -155,7 +182,7 @@ func (p *planner) composed(name Name) {
 		if walled && len(f.Columns) > 1 && f.Columns[0] == from.TenantColumn() {
 			before := f
 			before.Columns = f.Columns[1:]
-			p.out.widened = append(p.out.widened, widened{before, from.TenantColumn()})
+			p.out.widened = append(p.out.widened, widened{foreignKey: before, tenant: from.TenantColumn()})
 		}
 	}
 }

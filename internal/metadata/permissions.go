@@ -28,7 +28,8 @@ func (t Table) lists() []field {
 			return []field{{"check", p.Check.plain()}, {"set", presets(p.Set)}, {"columns", p.Columns.plain()}}
 		})},
 		{"select_permissions", written(t.SelectPermissions, func(p Select) []field {
-			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"allow_aggregations", flag(p.AllowAggregations)}}
+			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"allow_aggregations", flag(p.AllowAggregations)},
+				{"query_root_fields", rootFields(p.QueryRootFields)}, {"subscription_root_fields", rootFields(p.SubscriptionRootFields)}}
 		})},
 		{"update_permissions", written(t.UpdatePermissions, func(p Update) []field {
 			return []field{{"columns", p.Columns.plain()}, {"filter", p.Filter.plain()}, {"check", p.Check.plain()}, {"set", presets(p.Set)}}
@@ -132,13 +133,7 @@ func presets(set map[string]any) any {
 func Fragment(tables []Table) (json.RawMessage, error) {
 	entries := []any{}
 	for _, t := range tables {
-		entry := map[string]any{"table": map[string]any{"schema": t.Table.Schema, "name": t.Table.Name}}
-		for _, list := range t.lists() {
-			if list.value != nil {
-				entry[list.key] = plainFields(list.value)
-			}
-		}
-		entries = append(entries, entry)
+		entries = append(entries, t.Entry())
 	}
 	source := map[string]any{"name": defaultSource, "kind": "postgres", "tables": entries}
 	return encode(map[string]any{"version": 3, "sources": []any{source}})

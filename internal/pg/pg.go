@@ -7,13 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/nself/tenancy/internal/fault"
 	"github.com/nself/tenancy/internal/session"
 )
 
@@ -29,12 +26,16 @@ func InTx(ctx context.Context, db DB, work func(tx pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, db, work)
 }
 
-const enterTenantSQL = `SELECT set_config('hasura.user', @session, true), set_config('role', 'nself_tenant', true)`
+// The seat is taken as nself_server, before the role changes.
+const enterTenantSQL = `
+SELECT nself.take_seat(set_config('hasura.user', @session, true)::jsonb), set_config('role', 'nself_tenant', true)`
 
 const enterServerSQL = `SELECT set_config('hasura.user', @session, true)`
 
 // EnterTenant makes the rest of the transaction act as nself_tenant under the session's
-// tenant: from here on row-level security decides.
+// tenant: from here on row-level security decides, and the tenant's budget says how long a
+// statement may run. Where the tenant has as many transactions open as its budget lets it,
+// the error is one that Explain turns into budget-exceeded.
 func EnterTenant(ctx context.Context, tx pgx.Tx, s session.Session) error {
 	return enter(ctx, tx, enterTenantSQL, s)
 }
@@ -123,57 +124,3 @@ func Constraint(err error) string {
 
 // NoRow reports whether err says that a statement found nothing.
 func NoRow(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
-
-// Explain turns what Postgres says about the caller's values, or about its own state,
-// into a fault: a value that cannot be stored is invalid-input, a database out of
-// reach is unavailable. Every other error passes unchanged.
-func Explain(err error) error {
-	var said *fault.Fault
-	var pgErr *pgconn.PgError
-	var netErr net.Error
-	var connectErr *pgconn.ConnectError
-	switch {
-	case errors.As(err, &said): // whoever said it knew more
-		return err
-	case errors.As(err, &pgErr):
-		return explain(pgErr, err)
-	case NoRow(err):
-		return changedMeanwhile(err)
-	case errors.As(err, &connectErr), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF), pgconn.SafeToRetry(err):
-		return unavailable(err)
-	}
-	return err
-}
-
-// explain goes by SQLSTATE (PostgreSQL documentation, appendix A).
-func explain(pgErr *pgconn.PgError, err error) error {
-	switch pgErr.Code[:2] {
-	case "22", "54": // data exception; too deep, too large
-		return fault.New(fault.InvalidInput, "a value cannot be stored: %s", pgErr.Message).Because(err)
-	case "23":
-		if pgErr.Code == "23514" {
-			return fault.New(fault.InvalidInput, "a value breaks the rule %s of the database", pgErr.ConstraintName).Because(err)
-		}
-	case "42":
-		// A policy refused the row; a right that is missing has another routine, and is a bug.
-		if pgErr.Routine == "ExecWithCheckOptions" {
-			return changedMeanwhile(err)
-		}
-	case "08", "40", "53": // connection; serialization and deadlock; resources
-		return unavailable(err)
-	}
-	if pgErr.Code[:3] == "57P" { // shutting down or starting up
-		return unavailable(err)
-	}
-	return err
-}
-
-// changedMeanwhile is for a statement that row-level security left without its row. The
-// caller was admitted and the row was there, so one of them went in between.
-func changedMeanwhile(err error) error {
-	return fault.New(fault.Forbidden, "the tenant or your membership changed while this was under way; try again").Because(err)
-}
-
-func unavailable(err error) error {
-	return fault.New(fault.Unavailable, "the database is out of reach; try again").Because(err)
-}

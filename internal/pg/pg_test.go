@@ -18,7 +18,7 @@ func TestExplainTellsTheCallersValuesFromOutagesAndBugs(t *testing.T) {
 		"22P02": fault.InvalidInput, "22021": fault.InvalidInput, "54001": fault.InvalidInput, "23514": fault.InvalidInput,
 		"40P01": fault.Unavailable, "40001": fault.Unavailable, "53300": fault.Unavailable, "08006": fault.Unavailable,
 		"57P01": fault.Unavailable, "57P03": fault.Unavailable,
-		"23505": fault.Internal, "42601": fault.Internal, "42501": fault.Internal, "57014": fault.Internal,
+		"23505": fault.Internal, "42601": fault.Internal, "42501": fault.Internal, "57014": fault.BudgetExceeded,
 	} {
 		err := fmt.Errorf("do it: %w", &pgconn.PgError{Code: code})
 		if got := fault.From(pg.Explain(err)).Code; got != want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
 	"github.com/nself/tenancy/internal/session"
+	"github.com/nself/tenancy/internal/tenantschema"
 )
 
 // Defaults are what an installation decides about new and deleted tenants.
@@ -103,7 +105,7 @@ func Create(ctx context.Context, db pg.DB, actor session.Session, in CreateInput
 		}
 		for _, sql := range statements {
 			if _, err := tx.Exec(ctx, sql, args); err != nil {
-				return createFault(err, in)
+				return createFault(schemaFault(err, actor), in)
 			}
 		}
 		return audit.Append(ctx, tx, actor, audit.Entry{
@@ -205,6 +207,20 @@ func suggest(ctx context.Context, db pg.DB, slug string) (string, error) {
 	_, _ = rand.Read(random[:])
 	candidates = append(candidates, numbered(slug, hex.EncodeToString(random[:])))
 	return freeSlug(ctx, db, candidates)
+}
+
+// schemaFault tells a migration of the customer's that failed from what else can. What it
+// failed with is for the operator, whose migration it is.
+func schemaFault(err error, actor session.Session) error {
+	failed := tenantschema.FailureOf(err)
+	if failed == nil {
+		return err
+	}
+	said := "the operator finds which in the server's log"
+	if actor.IsOperator() {
+		said = failed.Error()
+	}
+	return fault.New(fault.TenantMigration, "a migration of the tenant's schema failed: %s", said).Because(errors.Join(failed, err))
 }
 
 func createFault(err error, in CreateInput) error {

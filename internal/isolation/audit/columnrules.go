@@ -52,6 +52,9 @@ func tableMissing(_ context.Context, s *state) []fault {
 func tableChild(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, r := range s.ordered() {
+		if _, own := s.places[r.Schema]; own { // schemaReference looks at those
+			continue
+		}
 		if !r.table() || r.system() || r.Extension || s.byOID[r.OID] != nil || s.declaration(r.Schema, r.Name) != nil || s.partOfDeclared(r) {
 			continue
 		}

@@ -26,14 +26,14 @@ func (p plant) want(database string) string {
 
 // plants is every fault of the tests, one or more for each rule.
 func plants() []plant {
-	return slices.Concat(policyPlants, columnPlants, detourPlants, rolePlants, plannerPlants, aroundPlants, metadataPlants, queryPlants)
+	return slices.Concat(policyPlants, columnPlants, detourPlants, rolePlants, plannerPlants, aroundPlants, schemaPlants, metadataPlants, queryPlants)
 }
 
 func TestEachFaultIsFoundAlone(t *testing.T) {
 	for name, group := range map[string][]plant{
 		"table":    slices.Concat(policyPlants, columnPlants),
 		"around":   slices.Concat(detourPlants, rolePlants, plannerPlants, aroundPlants), // the only one that changes roles, which all databases share
-		"metadata": slices.Concat(metadataPlants, queryPlants),
+		"metadata": slices.Concat(schemaPlants, metadataPlants, queryPlants),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

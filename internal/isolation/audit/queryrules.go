@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/metadata"
 )
 
@@ -30,6 +31,9 @@ type exposed struct {
 func (s *state) exposedFunctions() []exposed {
 	var found []exposed
 	for _, tracked := range s.metadata.Functions {
+		if tracked.Function.Schema == isolation.ReadsSchema {
+			continue // readsFunction knows them word by word
+		}
 		for _, f := range s.functionsNamed(tracked.Function) {
 			x := exposed{title: "function " + tracked.Function.String(), part: "configuration", function: f, session: tracked.Configuration.SessionArgument}
 			as := tracked.Configuration.ExposedAs

@@ -37,12 +37,13 @@ const (
 	detourGroup   = "ways around"
 	roleGroup     = "roles and privileges"
 	plannerGroup  = "planner"
+	schemaGroup   = "tenants' own schemas"
 	metadataGroup = "metadata"
 	allowGroup    = "allow-list"
 )
 
 // rules is every rule; each group's are in its own file.
-var rules = slices.Concat(serverRules, policyRules, columnRules, detourRules, roleRules, surroundingRules, plannerRules, metadataRules, queryRules, allowRules)
+var rules = slices.Concat(serverRules, policyRules, columnRules, detourRules, roleRules, surroundingRules, plannerRules, schemaRules, metadataRules, queryRules, allowRules)
 
 // Rules lists every rule there is.
 func Rules() []Rule { return slices.Clone(rules) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/pg"
@@ -34,8 +35,9 @@ type state struct {
 	db          pg.DB
 	list        isolation.List
 	metadata    *metadata.Metadata
-	tenants     []*tenantTable // declared, and those that look like it, by name
-	descendants []*tenantTable // their partitions and inheritance children that are none themselves
+	places      map[string]id.Tenant // the schemas of tenants
+	tenants     []*tenantTable       // declared, and those that look like it, by name
+	descendants []*tenantTable       // their partitions and inheritance children that are none themselves
 	byOID       map[uint32]*tenantTable
 	rights      []right
 	own         map[string][]string    // the product's own actions, with their roles
@@ -84,6 +86,9 @@ func examine(ctx context.Context, tx pgx.Tx, config Config) (*state, error) {
 	if s.context, err = isolation.ContextDifferences(ctx, tx); err != nil {
 		return nil, err
 	}
+	if s.places, err = isolation.OwnSchemas(ctx, tx); err != nil {
+		return nil, err
+	}
 	s.findTenants()
 	s.sayWhatIsLeftOut()
 	if s.metadata == nil {
@@ -111,7 +116,7 @@ func (s *state) sayWhatIsLeftOut() {
 // should be declared: a uuid tenant_id, or a reference to the tenants.
 func (s *state) findTenants() {
 	for _, r := range s.relations {
-		if r.Kind != "r" && r.Kind != "p" || r.system() || r.Extension {
+		if _, own := s.places[r.Schema]; own || r.Kind != "r" && r.Kind != "p" || r.system() || r.Extension {
 			continue
 		}
 		if t := s.asTenantTable(r); t != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/session"
 )
@@ -132,6 +133,9 @@ func trackedUndeclared(_ context.Context, s *state) []fault {
 	for _, entry := range s.metadata.Tables {
 		name := entry.Table
 		r := s.relationNamed(name)
+		if _, own := s.places[name.Schema]; own || name.Schema == isolation.ReadsSchema { // schemaRules look at those
+			continue
+		}
 		if s.declaration(name.Schema, name.Name) != nil || r != nil && !r.table() && r.Kind != "f" {
 			continue
 		}

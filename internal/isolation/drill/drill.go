@@ -78,6 +78,13 @@ func Run(ctx context.Context, conn *pgx.Conn, cfg Config) (Report, error) {
 		}
 		report.Checks = append(report.Checks, checks...)
 	}
+	if len(cfg.Tables) == 0 {
+		checks, err := x.places(ctx, cfg.Tenants)
+		if err != nil {
+			return Report{}, err
+		}
+		report.Checks = append(report.Checks, checks...)
+	}
 	report.judge(len(cfg.Tables) > 0)
 	return report, nil
 }

@@ -24,7 +24,8 @@ type Options struct {
 	ReadOnly bool     // no mutation at all: nothing is planted either, and Actions counts for nothing
 	Only     []string // root fields that alone are tried; empty: all
 	// Shared are tables of which no proof is asked, by the name of their rows' type or of a
-	// root field: those that are meant to be the same for all tenants. A leak there is one.
+	// root field: those that are meant to be the same for all tenants, and those of schemas
+	// that are one tenant's alone. * stands for any text. A leak there is one.
 	Shared []string
 	// Actions also calls the actions that are mutations, with the other tenant's ids. Where one
 	// is broken, what it does is really done, and nobody can undo it: for installations that

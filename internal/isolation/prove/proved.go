@@ -3,6 +3,7 @@ package prove
 import (
 	"context"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 )
@@ -47,9 +48,14 @@ func (r *runner) prove(c *caller) {
 	}
 }
 
-// called reports whether a name is the table's: of its rows' type, or of a root field.
+// called reports whether a name is the table's: of its rows' type, or of a root field. *
+// stands for any text in it: the tables of a tenant's own schema begin alike.
 func (t *table) called(name string) bool {
-	return t.name == name || slices.ContainsFunc(t.lists, func(f *field) bool { return f.Name == name })
+	is := func(own string) bool {
+		matched, err := path.Match(name, own)
+		return err == nil && matched
+	}
+	return is(t.name) || slices.ContainsFunc(t.lists, func(f *field) bool { return is(f.Name) })
 }
 
 // unproved says why nothing is proved of a table; "" where the attempts decide.

@@ -76,6 +76,11 @@ func newStand(t *testing.T, tree fs.FS, sql, actions string) *stand {
 				t.Fatal(err)
 			}
 		}
+		for _, statement := range placesSQL {
+			if _, err := s.admin.Exec(t.Context(), statement, team.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	var err error
 	if s.key, err = signingKey(); err != nil {

@@ -37,9 +37,10 @@ const (
 
 // Options are what the operator may choose.
 type Options struct {
-	Port     int    // 0 picks a free one
-	DataDir  string // made where absent; the same one again continues on the same data
-	Durable  bool   // false turns fsync off, for tests
+	Port     int      // 0 picks a free one
+	DataDir  string   // made where absent; the same one again continues on the same data
+	Durable  bool     // false turns fsync off, for tests
+	With     []string // services to run beside the rest: WithRedis, WithObjects
 	Progress func(string)
 	Log      io.Writer           // the server's and the engine's log lines
 	Ready    func(*Environment)  // called once everything answers
@@ -78,7 +79,13 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, mails.Stop()) }()
-	w := &world{options: o, dir: dir, cluster: cluster, mails: mails, secrets: secrets, url: "http://" + listener.Addr().String()}
+	o.DataDir = dir
+	beside, err := startServices(ctx, o, secrets)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, beside.stop()) }()
+	w := &world{options: o, dir: dir, cluster: cluster, mails: mails, secrets: secrets, services: beside, url: "http://" + listener.Addr().String()}
 	if err := w.startStripe(); err != nil {
 		return err
 	}
@@ -106,8 +113,10 @@ type world struct {
 	mails   *mailbox.Mailbox
 	secrets secrets
 	url     string
-	stripe  *cashier                      // nil where billing is off, or with a key of the real one
-	engine  atomic.Pointer[engine.Engine] // nil until it serves
+
+	services *services
+	stripe   *cashier                      // nil where billing is off, or with a key of the real one
+	engine   atomic.Pointer[engine.Engine] // nil until it serves
 }
 
 func (w *world) serve(ctx context.Context, listener net.Listener) error {
@@ -162,6 +171,9 @@ func (w *world) open(ctx context.Context, server *app.App) error {
 	people, err := seed(ctx, server)
 	if err != nil {
 		return fmt.Errorf("seed the demo tenants: %w", err)
+	}
+	if err := server.SettlePlaces(ctx); err != nil {
+		return fmt.Errorf("give the demo tenants their places: %w", err)
 	}
 	if w.stripe != nil {
 		if err := server.SetUpBilling(ctx, w.url+"/webhooks/stripe"); err != nil {
@@ -226,8 +238,10 @@ func (w *world) getenv(name string) string {
 		return w.url
 	case "NSELF_ENCRYPTION_KEY":
 		return w.secrets.Encryption
-	case "PUBLIC_URL":
+	case "PUBLIC_URL", "HASURA_GRAPHQL_ENDPOINT":
 		return w.url
+	case "HASURA_GRAPHQL_ADMIN_SECRET":
+		return w.secrets.Admin
 	case "SMTP_HOST":
 		return w.mails.Host()
 	case "SMTP_PORT":
@@ -240,6 +254,9 @@ func (w *world) getenv(name string) string {
 		return "" // decided here
 	}
 	if value, decided := w.billingSetting(name); decided {
+		return value
+	}
+	if value, decided := w.services.setting(name); decided {
 		return value
 	}
 	return w.setting(name)

@@ -37,6 +37,7 @@ func (w *world) environment(people []person) *Environment {
 		e.set("STRIPE_SECRET_KEY", w.secrets.Stripe)
 		e.set("STRIPE_API_URL", w.url+stripePath)
 	}
+	w.services.tell(e)
 	for _, p := range people {
 		prefix := strings.ToUpper(p.Tenant) + "_"
 		if e.values[prefix+"TENANT_ID"] == "" {

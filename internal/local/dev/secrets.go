@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -17,6 +18,7 @@ type secrets struct {
 	Webhook    string `json:"webhook_secret"`
 	Encryption string `json:"encryption_key"` // base64, 32 bytes
 	Stripe     string `json:"stripe_key"`     // the stand-in's
+	Objects    string `json:"objects_secret"` // of the S3 server's administrator
 }
 
 func loadSecrets(path string) (secrets, error) {
@@ -24,7 +26,7 @@ func loadSecrets(path string) (secrets, error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s = secrets{Admin: random(24), Webhook: random(24), Encryption: base64.StdEncoding.EncodeToString(randomBytes(32))}
+		s = secrets{Admin: random(), Webhook: random(), Encryption: base64.StdEncoding.EncodeToString(randomBytes(32))}
 	case err != nil:
 		return s, err
 	default:
@@ -32,10 +34,12 @@ func loadSecrets(path string) (secrets, error) {
 			return s, fmt.Errorf("%s is damaged (%w): delete the data directory to start anew", path, err)
 		}
 	}
-	if s.Stripe != "" {
+	if s.Stripe != "" && s.Objects != "" {
 		return s, nil
 	}
-	s.Stripe = "sk_test_" + random(24)        // a directory of an earlier version has none
+	// A directory of an earlier version lacks some.
+	s.Stripe = cmp.Or(s.Stripe, "sk_test_"+random())
+	s.Objects = cmp.Or(s.Objects, random())
 	text, _ = json.MarshalIndent(s, "", "  ") // strings always marshal
 	return s, writePrivate(path, text)
 }
@@ -46,7 +50,7 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-func random(n int) string { return hex.EncodeToString(randomBytes(n)) }
+func random() string { return hex.EncodeToString(randomBytes(24)) }
 
 // writePrivate writes a file only its owner may read, whole or not at all.
 func writePrivate(path string, text []byte) error {

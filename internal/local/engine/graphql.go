@@ -12,8 +12,12 @@ import (
 	"github.com/nself/tenancy/internal/local/engine/request"
 )
 
-// maxBodyBytes bounds a request.
-const maxBodyBytes = 16 << 20
+// maxBodyBytes bounds a request, maxMetadataBytes one of the metadata API: the tables of
+// thousands of tenants' schemas are one document.
+const (
+	maxBodyBytes     = 16 << 20
+	maxMetadataBytes = 512 << 20
+)
 
 // graphql serves POST /v1/graphql: one request or a batch. Every answer has status 200.
 func (e *Engine) graphql(w http.ResponseWriter, r *http.Request) {

@@ -32,7 +32,7 @@ func (e *Engine) metadata(w http.ResponseWriter, r *http.Request) {
 		e.reply(w, http.StatusBadRequest, qerr.New(qerr.AccessDenied, "restricted access : admin only").API())
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMetadataBytes))
 	if err != nil {
 		e.reply(w, http.StatusBadRequest, qerr.New(qerr.BadRequest, "the request cannot be read: %v", err).API())
 		return

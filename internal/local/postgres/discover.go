@@ -30,6 +30,15 @@ func (b binaries) program(name string) string {
 	return filepath.Join(b.dir, name)
 }
 
+// beside is a program that a directory of links may not name: it stands where they lead.
+func (b binaries) beside(name string) string {
+	real, err := filepath.EvalSymlinks(b.program("postgres"))
+	if err != nil {
+		return b.program(name)
+	}
+	return filepath.Join(filepath.Dir(real), name)
+}
+
 // search says where PostgreSQL's programs may be, and how to get them where they are not.
 type search struct {
 	path  string   // directories, as in $PATH: asked first, for the programs and for pg_config

@@ -25,19 +25,30 @@ func (c *Cluster) initialize(ctx context.Context, user *account.Account, bin bin
 		return err
 	}
 	defer os.RemoveAll(work)
+	if c.source != nil {
+		return c.fill(work, user, func(data string) error { return c.copySource(ctx, user, bin, data) })
+	}
 	password := filepath.Join(work, "password")
 	if err := os.WriteFile(password, []byte(c.Password(superuser)), 0o600); err != nil {
 		return err
 	}
-	for _, path := range []string{work, password} {
-		if err := user.Own(path); err != nil {
-			return err
-		}
+	if err := user.Own(password); err != nil {
+		return err
+	}
+	return c.fill(work, user, func(data string) error {
+		cmd := command(ctx, bin.program("initdb"), c.initdbArgs(data, password)...)
+		cmd.SysProcAttr = user.ChildAttr(syscall.SIGKILL)
+		return runToEnd(cmd)
+	})
+}
+
+// fill lets the account make data in work, and gives them their name.
+func (c *Cluster) fill(work string, user *account.Account, with func(data string) error) error {
+	if err := user.Own(work); err != nil {
+		return err
 	}
 	data := filepath.Join(work, "data")
-	cmd := command(ctx, bin.program("initdb"), c.initdbArgs(data, password)...)
-	cmd.SysProcAttr = user.ChildAttr(syscall.SIGKILL)
-	if err := runToEnd(cmd); err != nil {
+	if err := with(data); err != nil {
 		return err
 	}
 	return os.Rename(data, c.site.data())

@@ -43,6 +43,7 @@ type Cluster struct {
 	site    site
 	secret  []byte
 	port    int
+	source  *Cluster // nil: it follows none
 	lock    *dirLock
 	server  *server
 	stop    sync.Once
@@ -58,6 +59,10 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 }
 
 func start(ctx context.Context, cfg Config, programs search) (*Cluster, error) {
+	return startFrom(ctx, cfg, programs, nil)
+}
+
+func startFrom(ctx context.Context, cfg Config, programs search, source *Cluster) (*Cluster, error) {
 	dir, err := makeDir(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -70,7 +75,7 @@ func start(ctx context.Context, cfg Config, programs search) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, lock: lock}
+	c := &Cluster{cfg: cfg, lock: lock, source: source}
 	if err := c.open(ctx, programs); err != nil {
 		lock.release()
 		return nil, fmt.Errorf("postgres in %s: %w", dir, err)
@@ -115,6 +120,9 @@ func (c *Cluster) open(ctx context.Context, programs search) error {
 		return err
 	}
 	if err := stopLeftovers(c.site.data()); err != nil {
+		return err
+	}
+	if err := c.inherit(); err != nil {
 		return err
 	}
 	if c.secret, err = c.site.secret(); err != nil {
