@@ -30,11 +30,7 @@ import (
 	"github.com/nself/tenancy/internal/tenant"
 )
 
-var (
-	schemas = flag.Int("places.schemas", 1000, "how many tenants have a schema of their own")
-	adopted = flag.Int("places.adopt", 10_000_000, "how many rows are adopted")
-	moved   = flag.Int("places.move", 1_000_000, "how many rows a tenant moves with")
-)
+var schemas = flag.Int("places.schemas", 1000, "how many tenants have a schema of their own")
 
 // schemaFile are the five tables of a tenant's schema: keys, references and an index, as a
 // small product has them.
@@ -60,8 +56,7 @@ type town struct {
 	hasura  string
 }
 
-// BenchmarkPlaces measures tenants with a schema of their own, tables that are adopted and
-// tenants that move.
+// BenchmarkPlaces measures tenants with a schema of their own.
 func BenchmarkPlaces(b *testing.B) {
 	b.Run("schemas", func(b *testing.B) {
 		w := newTown(b)
@@ -71,9 +66,6 @@ func BenchmarkPlaces(b *testing.B) {
 		b.Run("one-statement", w.oneStatement)
 		b.Run("hasura", w.tracked)
 	})
-	b.Run("adopt/column-is-new", func(b *testing.B) { newTown(b).adopt(b, "") })
-	b.Run("adopt/column-is-empty", func(b *testing.B) { newTown(b).adopt(b, ", tenant_id uuid") })
-	b.Run("move", func(b *testing.B) { newTown(b).move(b) })
 }
 
 func newTown(b *testing.B) *town {

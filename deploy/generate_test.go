@@ -4,8 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // generate runs gen-env.sh in a copy of its place and returns the path of its .env.
@@ -88,4 +91,41 @@ func TestSecretsAreNotGeneratedTwice(t *testing.T) {
 	if string(before) != string(after) {
 		t.Error("the second run changed .env")
 	}
+}
+
+// A .env that an older version wrote, or a person: what is in it stays to the letter.
+func TestSecretsThatAreLackingAreAdded(t *testing.T) {
+	path, again := generate(t)
+	whole := names(generated(t))
+	const before = "# by hand\nREDIS_PASSWORD=\nexport S3_SECRET_ACCESS_KEY=mine\nPOSTGRES_PASSWORD=old\nBASE_DOMAIN=example.com" // and no end of the line
+	if err := os.WriteFile(path, []byte(before), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	added, kept := strings.CutPrefix(string(text), before+"\n")
+	if !kept {
+		t.Fatalf("changed:\n%s", text)
+	}
+	want := slices.DeleteFunc(whole, func(name string) bool { return name == "S3_SECRET_ACCESS_KEY" || name == "POSTGRES_PASSWORD" })
+	if diff := cmp.Diff(want, names(strings.Split(strings.TrimSpace(added), "\n"))); diff != "" {
+		t.Errorf("added:\n%s", diff)
+	}
+	if again() == nil {
+		t.Error("nothing was lacking, and the third run did not fail")
+	}
+}
+
+func names(lines []string) []string {
+	found := make([]string, len(lines))
+	for i, line := range lines {
+		found[i], _, _ = strings.Cut(line, "=")
+	}
+	slices.Sort(found)
+	return found
 }

@@ -27,6 +27,8 @@ type adopt struct {
 	status  bool
 	dryRun  bool
 	yes     bool
+
+	stands string // what is said when the command is stopped
 }
 
 func (p *program) adoptCommand() *cobra.Command {
@@ -76,11 +78,20 @@ func (x *adopt) run(ctx context.Context, args []string) error {
 	if err := x.understand(args); err != nil {
 		return err
 	}
-	var err error
+	x.stands = "nothing was changed"
+	err := x.connected(ctx)
+	if err != nil && ctx.Err() != nil {
+		return errors.New("stopped: " + x.stands)
+	}
+	return err
+}
+
+// connected does what is asked on a connection of its own.
+func (x *adopt) connected(ctx context.Context) (err error) {
 	if x.conn, err = doctor.Connect(ctx, x.p.getenv("DATABASE_URL")); err != nil {
 		return err
 	}
-	defer func() { _ = x.conn.Close(context.WithoutCancel(ctx)) }() // nothing is left to write
+	defer hangUp(x.conn)
 	if x.status && len(x.tables) == 0 {
 		return x.showAll(ctx)
 	}
@@ -161,6 +172,7 @@ func (x *adopt) begin(ctx context.Context) error {
 	if err := x.ready(ctx, plan); err != nil {
 		return err
 	}
+	x.stands = goesOn
 	if err := adoption.Begin(ctx, x.conn, plan); err != nil {
 		return err
 	}
@@ -190,8 +202,10 @@ func (x *adopt) goOn(ctx context.Context, found adoption.Adoption) error {
 	case x.status, x.dryRun:
 		return x.show(found)
 	case x.undo:
+		x.stands = "run it with --undo again to take back the rest"
 		return x.takeBack(ctx, found)
 	}
+	x.stands = goesOn
 	if x.tenant != "" && x.tenant != found.Options.Slug && x.tenant != found.Options.Tenant.String() {
 		return fmt.Errorf("the adoption that is open gives the rows to %s: go on without --tenant, or take it back with --undo first", found.Options.Slug)
 	}
@@ -228,70 +242,4 @@ func (x *adopt) named(a adoption.Adoption) string {
 		names[i] = name.String()
 	}
 	return strings.Join(names, ", ")
-}
-
-func (x *adopt) runner() (*adoption.Runner, error) {
-	config := adoption.Config{Conn: x.conn, Pace: x.pace, Progress: x.say}
-	if x.client != nil {
-		config.Hasura = x.permit
-	}
-	return adoption.New(config)
-}
-
-// say tells progress at once; under --json the summary says it all.
-func (x *adopt) say(line string) {
-	if !x.p.json {
-		say(x.p.stdout, clean(line))
-	}
-}
-
-// permit gives Hasura the permissions.
-func (x *adopt) permit(ctx context.Context, plan isolation.Protection) error {
-	tracked, err := x.exported(ctx)
-	if err != nil {
-		return err
-	}
-	for name, custom := range plan.CustomNames(tracked) {
-		x.say(fmt.Sprintf("%s is called %s in Hasura, where another table has its usual name", name, custom))
-	}
-	fragment, err := x.fragment(ctx, plan)
-	if err != nil {
-		return err
-	}
-	if _, err := apply(ctx, x.client, fragment); err != nil {
-		return err
-	}
-	return settle(ctx, x.client)
-}
-
-func (x *adopt) carryOut(ctx context.Context, a adoption.Adoption) error {
-	runner, err := x.runner()
-	if err != nil {
-		return err
-	}
-	a, err = runner.Run(ctx, a, x.prepare)
-	if ctx.Err() != nil {
-		return errors.New("stopped: what was done stands; run the same command again to go on, or with --undo to take it back")
-	}
-	if err != nil {
-		return err
-	}
-	return x.close(ctx, a)
-}
-
-func (x *adopt) takeBack(ctx context.Context, a adoption.Adoption) error {
-	runner, err := x.runner()
-	if err != nil {
-		return err
-	}
-	a, err = runner.Undo(ctx, a)
-	if ctx.Err() != nil {
-		return errors.New("stopped: run it with --undo again to take back the rest")
-	}
-	if err != nil {
-		return err
-	}
-	return x.p.print(x.summary(a), func(w *strings.Builder) {
-		x.p.done(w, "%s as before", x.named(a))
-	})
 }

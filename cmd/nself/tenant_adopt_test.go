@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -142,4 +144,38 @@ func TestAdoptRefusesAtOnce(t *testing.T) {
 	env.mustDo(t, adoptBoth("--prepare")...)
 	env.mustRefuse(t, exitRefused, "name the tables of one adoption together; open are: crm.contacts crm.deals", "tenant", "adopt", "crm.deals", "--yes")
 	env.mustRefuse(t, exitRefused, "gives the rows to "+team.Slug, adoptBoth("--tenant", "other", "--yes")...)
+}
+
+// Who stops the command while it still plans is told that nothing was done, and leaves
+// nothing at work in the database.
+func TestAdoptIsStoppedWhileItPlans(t *testing.T) {
+	env, conn, _ := withRows(t)
+	holder, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holder.Exec(t.Context(), `LOCK TABLE crm.contacts IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func(want int) {
+		const waitingSQL = `SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+		for n := -1; n != want; time.Sleep(5 * time.Millisecond) {
+			if err := holder.QueryRow(t.Context(), waitingSQL).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	ended := make(chan result)
+	go func() { ended <- env.nselfWith(ctx, adoptBoth("--yes")...) }()
+	waiting(1)
+	interrupt()
+	if got := <-ended; got != (result{exitRefused, "", "nself: stopped: nothing was changed\n"}) {
+		t.Errorf("%+v", got)
+	}
+	waiting(0)
+	if err := holder.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	env.mustRefuse(t, exitRefused, "no adoption of these tables is open", adoptBoth("--status")...)
 }

@@ -8,7 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
@@ -37,15 +39,17 @@ func (p *program) tenantMigrateCommand() *cobra.Command {
 		Short: "Give new migrations to every tenant that has a schema of its own",
 		Long: `Give new migrations to every tenant that has a schema of its own. The migrations are
 SQL files named <number>_<name>.sql in --dir, without a schema in front of the names of
-tables. New ones are tried on a schema that nobody sees, then kept in the database, from
-where tenants that are made later get them too, and then applied to each tenant in a
-transaction of its own: canaries first, one by one, and where none of them fails the
-others, --parallel at once.
+tables. New ones are tried on a schema that nobody sees and on the canaries, where they are
+taken back. Then they are kept in the database, from where tenants that are made later get
+them too, and applied to each tenant in a transaction of its own: canaries first, one by
+one, and where none of them fails the others, --parallel at once.
 
 A tenant that fails stays as it was and is told, and the others go on; the exit code is 1
-then. Interrupted or run twice at once nothing is applied twice: run it again for what is
-left. A file that was given to tenants is not changed, renamed or removed any more: write
-another one. Number new files higher than all before.
+then. A tenant whose tables are in use is come back to, a hundred times --max-wait long in
+all. Interrupted or run twice at once nothing is applied twice: run it again for what is
+left. A file that a tenant has had is not changed, renamed or removed any more: write another
+one. One that no tenant has had is replaced by what --dir has, or taken out where it has
+none of that number. Number new files higher than all that tenants have.
 
 It connects to DATABASE_URL as nself_owner, a member of it or a superuser.`,
 		Example: `  nself tenant migrate
@@ -61,6 +65,7 @@ It connects to DATABASE_URL as nself_owner, a member of it or a superuser.`,
 	flags.StringArrayVar(&x.input.Canaries, "canary", nil, "slug of a tenant that goes first; several times for several")
 	flags.IntVar(&x.input.Canary, "canaries", 1, "without --canary: how many of the oldest tenants go first")
 	flags.Int32Var(&x.parallel, "parallel", 4, "how many tenants at once behind the canaries")
+	flags.DurationVar(&x.input.MaxWait, "max-wait", tenantschema.DefaultMaxWait, "how long a statement waits for a lock, with others behind it, before it is tried again later")
 	flags.StringArrayVar(&x.input.Only, "only", nil, "slug of a tenant to migrate alone; several times for several")
 	flags.BoolVar(&x.dryRun, "dry-run", false, "try the new files and tell what would be done; change nothing")
 	cmd.AddCommand(p.tenantMigrateStatusCommand())
@@ -86,15 +91,21 @@ func (x *migrating) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fresh, err := tenantschema.Fresh(registered, files)
+	change, err := tenantschema.Compare(registered, files)
 	if err == nil {
-		err = tenantschema.Rehearse(ctx, x.db, registered, fresh)
+		err = tenantschema.Rehearse(ctx, x.db, change.Kept, change.Fresh)
+	}
+	if err == nil {
+		err = tenantschema.Try(ctx, x.db, x.input, change)
 	}
 	if err != nil {
 		return x.refusal(err)
 	}
+	if err := x.warnOfMoves(ctx); err != nil {
+		return err
+	}
 	if x.dryRun {
-		return x.foretell(ctx, fresh)
+		return x.foretell(ctx, change)
 	}
 	return x.fanOut(ctx, files)
 }
@@ -109,6 +120,9 @@ func (x *migrating) understand() error {
 	}
 	if x.parallel < 1 || x.parallel > maxParallel {
 		check.fault(fmt.Sprintf("--parallel is %d; it is 1 to %d", x.parallel, maxParallel))
+	}
+	if x.input.MaxWait < time.Millisecond || x.input.MaxWait > time.Minute {
+		check.fault(fmt.Sprintf("--max-wait is %v; it is 1ms to 1m", x.input.MaxWait))
 	}
 	x.input.Parallel = int(x.parallel)
 	if x.input.Canary < 0 {
@@ -128,6 +142,20 @@ func (x *migrating) load() ([]tenantschema.File, error) {
 		return nil, fmt.Errorf("--dir %s: %s", shorten(x.dir), oneLine(err))
 	}
 	return files, nil
+}
+
+const movingAllTenantsSQL = `
+SELECT t.slug FROM nself.moves m JOIN tenants.tenants t ON t.id = m.tenant_id WHERE m.state IN ('copying', 'cut') ORDER BY t.slug`
+
+// warnOfMoves names the tenants that are being moved: a move knows the tables as they were
+// when it began.
+func (x *migrating) warnOfMoves(ctx context.Context) error {
+	rows, _ := x.db.Query(ctx, movingAllTenantsSQL)
+	moving, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(moving) > 0 {
+		say(x.p.stderr, "A move is open of "+strings.Join(moving, ", ")+": a table that changes now can be moved on or back no more. End it first, with --confirm or --undo.")
+	}
+	return err
 }
 
 // refusal says what is wrong with the files.

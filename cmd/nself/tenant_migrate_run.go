@@ -17,6 +17,7 @@ import (
 type migrated struct {
 	DryRun     bool                  `json:"dry_run"`
 	Registered []string              `json:"registered"` // files that are new with this run, or would be
+	Withdrawn  []string              `json:"withdrawn"`  // registered before, and no tenant had them
 	Tenants    int                   `json:"tenants"`    // that lacked a file
 	Migrated   int                   `json:"migrated"`
 	Current    int                   `json:"current"` // another run was quicker
@@ -29,13 +30,13 @@ type migrated struct {
 }
 
 // foretell says what a run would do.
-func (x *migrating) foretell(ctx context.Context, fresh []tenantschema.File) error {
+func (x *migrating) foretell(ctx context.Context, change tenantschema.Change) error {
 	now, err := tenantschema.Status(ctx, x.db)
 	if err != nil {
 		return err
 	}
-	would := migrated{DryRun: true, Registered: names(fresh), Tenants: len(now.Behind), Canaries: []string{}, Failed: []tenantschema.Failed{}}
-	if len(fresh) > 0 {
+	would := migrated{DryRun: true, Registered: names(change.Fresh), Withdrawn: names(change.Withdrawn), Tenants: len(now.Behind), Canaries: []string{}, Failed: []tenantschema.Failed{}}
+	if len(change.Fresh) > 0 {
 		would.Tenants = now.Tenants
 	}
 	if len(x.input.Only) > 0 {
@@ -44,6 +45,9 @@ func (x *migrating) foretell(ctx context.Context, fresh []tenantschema.File) err
 	return x.p.print(would, func(w *strings.Builder) {
 		for _, name := range would.Registered {
 			x.p.done(w, "%s was tried and can be applied", name)
+		}
+		for _, name := range would.Withdrawn {
+			fmt.Fprintf(w, "%s would be taken out as it was registered: no tenant has had it\n", name)
 		}
 		fmt.Fprintf(w, "%s would be migrated. Nothing was changed.\n", number(would.Tenants, "tenant"))
 	})
@@ -58,7 +62,7 @@ func names(files []tenantschema.File) []string {
 }
 
 func (x *migrating) fanOut(ctx context.Context, files []tenantschema.File) error {
-	fresh, err := tenantschema.Register(ctx, x.db, files)
+	change, err := tenantschema.Register(ctx, x.db, files)
 	if err != nil {
 		return x.refusal(err)
 	}
@@ -67,7 +71,7 @@ func (x *migrating) fanOut(ctx context.Context, files []tenantschema.File) error
 	if err != nil {
 		return fmt.Errorf("%s; run it again for the rest", oneLine(err))
 	}
-	did := migrated{Registered: names(fresh), Tenants: report.Tenants, Migrated: report.Migrated, Current: report.Current, Applied: report.Applied,
+	did := migrated{Registered: names(change.Fresh), Withdrawn: names(change.Withdrawn), Tenants: report.Tenants, Migrated: report.Migrated, Current: report.Current, Applied: report.Applied,
 		NotBegun: report.Left, Canaries: report.Canaries, Failed: report.Failed, Seconds: report.Took.Seconds()}
 	untold := x.track(ctx, &did)
 	if err := x.p.print(did, func(w *strings.Builder) { x.tell(w, did) }); err != nil {
@@ -84,8 +88,12 @@ func (x *migrating) fanOut(ctx context.Context, files []tenantschema.File) error
 
 // progress tells how far a run is, not more than once a second.
 func (x *migrating) progress(now func() time.Time) func(tenantschema.Progress) {
-	told := now()
+	told, waited := now(), map[string]bool{}
 	return func(p tenantschema.Progress) {
+		if p.Waits && !waited[p.Slug] && !x.p.json {
+			waited[p.Slug] = true
+			say(x.p.stderr, clean(p.Slug)+" is in use; it is come back to")
+		}
 		if x.p.json || now().Sub(told) < time.Second {
 			return
 		}
@@ -102,6 +110,9 @@ func (x *migrating) progress(now func() time.Time) func(tenantschema.Progress) {
 }
 
 func (x *migrating) tell(w *strings.Builder, did migrated) {
+	for _, name := range did.Withdrawn {
+		fmt.Fprintf(w, "%s was taken out as it was registered: no tenant has had it\n", name)
+	}
 	for _, name := range did.Registered {
 		x.p.done(w, "%s registered", name)
 	}
@@ -139,7 +150,7 @@ func (x *migrating) track(ctx context.Context, did *migrated) error {
 	if client == nil || err != nil {
 		return err
 	}
-	known, err := tracking.New(tracking.Config{DB: x.db, Hasura: client, Log: warnings(x.p.stderr)}).Track(ctx)
+	known, err := tracking.New(tracking.Config{DB: x.db, Hasura: client, Log: warnings(x.p.stderr)}).Await(ctx)
 	did.Tracked = &known
 	return err
 }

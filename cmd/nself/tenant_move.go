@@ -110,6 +110,7 @@ func (x *moving) run(ctx context.Context, to bool) error {
 		return err
 	}
 	x.in.Progress = func(text string) { say(x.p.stderr, clean(text)) }
+	x.in.Wait, x.in.Known = move.DefaultWait, x.track
 	var err error
 	if x.conn, err = doctor.Connect(ctx, x.p.getenv("DATABASE_URL")); err != nil {
 		return err
@@ -125,7 +126,19 @@ func (x *moving) run(ctx context.Context, to bool) error {
 	if err != nil {
 		return explainMove(err)
 	}
-	return x.p.print(told(m), func(w *strings.Builder) { x.tellDone(w, m) })
+	untold := x.track(ctx)
+	return errors.Join(x.p.print(told(m), func(w *strings.Builder) { x.tellDone(w, m) }), untold)
+}
+
+// track has Hasura know the tables where the tenant lives, where it is set up. It takes
+// connections of its own: that of the move acts as the owner.
+func (x *moving) track(ctx context.Context) error {
+	db, err := x.p.places(ctx, 2)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return (&migrating{p: x.p, db: db}).track(ctx, &migrated{})
 }
 
 // act does what was asked, which is not to be told only.
@@ -157,7 +170,8 @@ func (x *moving) agreed(ctx context.Context) error {
 func explainMove(err error) error {
 	var problems move.Problems
 	if errors.As(err, &problems) {
-		return fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		head, list, _ := strings.Cut(err.Error(), "\n")
+		return fmt.Errorf("%s %s", head, strings.ReplaceAll(list, "\n", "; "))
 	}
 	return err
 }

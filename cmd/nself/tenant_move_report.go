@@ -23,6 +23,7 @@ type movement struct {
 	Tables     []movementTable `json:"tables"`
 	Waiting    int64           `json:"waiting"`
 	LockedMS   float64         `json:"locked_ms"`
+	Worker     int             `json:"worker"` // process of Postgres that works on it; 0: none
 	StartedAt  time.Time       `json:"started_at"`
 	ComparedAt *time.Time      `json:"compared_at"`
 	CutAt      *time.Time      `json:"cut_at"`
@@ -38,7 +39,7 @@ type movementTable struct {
 
 func told(m move.Move) movement {
 	out := movement{ID: m.ID, TenantID: m.Tenant.String(), Slug: m.Slug, Target: string(m.To), State: string(m.State), Step: stepOf(m), SchemaName: m.Schema,
-		Tables: []movementTable{}, Waiting: m.Waiting, LockedMS: float64(m.Locked().Microseconds()) / 1000,
+		Tables: []movementTable{}, Waiting: m.Waiting, LockedMS: float64(m.Locked().Microseconds()) / 1000, Worker: m.Worker,
 		StartedAt: m.StartedAt, ComparedAt: m.Progress.ComparedAt, CutAt: m.CutAt, EndedAt: m.EndedAt}
 	for _, name := range slices.Sorted(maps.Keys(m.Progress.Tables)) {
 		c := m.Progress.Tables[name]
@@ -83,7 +84,10 @@ func (x *moving) describe(w *strings.Builder, m move.Move) {
 		{"Compared", when(m.Progress.ComparedAt)}, {"Cut over", when(m.CutAt)}, {"Ended", when(m.EndedAt)},
 	}
 	if m.Locked() > 0 {
-		fields = append(fields, field{"Writers waited", m.Locked().Round(100 * time.Microsecond).String()})
+		fields = append(fields, field{"Writers waited", m.Locked().String()})
+	}
+	if m.Worker != 0 {
+		fields = append(fields, field{"At work", fmt.Sprintf("process %d of Postgres", m.Worker)})
 	}
 	if m.EndedAt == nil {
 		fields = append(fields, field{"Changes waiting", groupedInt(m.Waiting)})
@@ -107,7 +111,7 @@ func (x *moving) tellDone(w *strings.Builder, m move.Move) {
 	case x.undo:
 		x.p.done(w, "%s is where it was before the move", m.Slug)
 	default:
-		x.p.done(w, "%s has moved to %s; writers waited %v at most for the cut-over", m.Slug, m.To, m.Locked().Round(100*time.Microsecond))
+		x.p.done(w, "%s has moved to %s; writers waited %v at most for the cut-over", m.Slug, m.To, m.Locked())
 		fmt.Fprintf(w, "Look at it, then: nself tenant move %s --confirm, or --undo\n", clean(m.Slug))
 	}
 }

@@ -15,6 +15,8 @@ func TestUsageIsRecordedLimitedAndShown(t *testing.T) {
 		{"a meter of one's own is defined, changed and removed", aMeterIsDefinedAndRemoved},
 		{"an owner sees the usage and changes nothing of it", anOwnerSeesTheUsage},
 		{"a row of a table is counted once its trigger is there", aRowOfATableIsCounted},
+		{"a budget is set, shown and kept", aBudgetIsSetShownAndKept},
+		{"shards are planned, and refused without a Citus", shardsArePlannedAndRefusedWithoutACitus},
 		{"parked events are listed, shown and replayed", parkedEventsAreReplayed},
 		{"a total that was meddled with is told", aTotalThatWasMeddledWithIsTold},
 		{"a plan is bought, changed and cancelled", aPlanIsBoughtChangedAndCancelled},

@@ -122,19 +122,23 @@ type inside[In, Out any] struct {
 	op    operation[In, Out]
 }
 
+// transact does all of an action in one transaction. Nothing is done outside it, so that one
+// that Postgres ended for another's sake may begin anew.
 func transact[In, Out any](ctx context.Context, db *pgxpool.Pool, c call, of inside[In, Out]) (reply any, err error) {
 	requestlog.Tenant(ctx, c.session.Tenant)
 	in, err := decode[In](c)
 	if err != nil {
 		return nil, err
 	}
-	err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
-		actor, err := of.enter(ctx, tx, c, in)
-		if err != nil {
+	err = again(ctx, func() error {
+		return pg.InTx(ctx, db, func(tx pgx.Tx) error {
+			actor, err := of.enter(ctx, tx, c, in)
+			if err != nil {
+				return err
+			}
+			reply, err = perform(ctx, tx, performance[In, Out]{c.action, actor, in, of.op})
 			return err
-		}
-		reply, err = perform(ctx, tx, performance[In, Out]{c.action, actor, in, of.op})
-		return err
+		})
 	})
 	return reply, err
 }

@@ -18,13 +18,13 @@ func TestTheOperatorSetsABudgetAndTheTenantReadsIt(t *testing.T) {
 	golden(t, "read by an admin", h.call(t, team.As(member.Admin), "tenantBudget", nil),
 		`{"tenantId":"<id>","statementTimeoutMs":2000,"connections":5,"rows":null,"unkeptTables":0,"own":["statement_timeout","connections"]}`)
 	golden(t, "a neighbour", h.call(t, owner(other), "tenantBudget", nil),
-		`{"tenantId":"<id>","statementTimeoutMs":30000,"connections":20,"rows":null,"unkeptTables":0,"own":[]}`)
+		`{"tenantId":"<id>","statementTimeoutMs":30000,"connections":10,"rows":null,"unkeptTables":0,"own":[]}`)
 	golden(t, "the default", h.call(t, pgtest.Operator, "setDefaultBudget", map[string]any{"statementTimeoutMs": 0, "rows": "9007199254740993"}),
-		`{"statementTimeoutMs":null,"connections":20,"rows":9007199254740993,"unkeptTables":0}`)
+		`{"statementTimeoutMs":null,"connections":10,"rows":9007199254740993,"unkeptTables":0}`)
 	golden(t, "the default's again", h.call(t, pgtest.Operator, "setTenantBudget", map[string]any{"tenant": team.Slug, "statementTimeoutMs": 0, "connections": nil}),
 		`{"tenantId":"<id>","statementTimeoutMs":null,"connections":5,"rows":9007199254740993,"unkeptTables":0,"own":["connections"]}`)
 	golden(t, "read by the operator", h.call(t, pgtest.Operator, "defaultBudget", nil),
-		`{"statementTimeoutMs":null,"connections":20,"rows":9007199254740993,"unkeptTables":0}`)
+		`{"statementTimeoutMs":null,"connections":10,"rows":9007199254740993,"unkeptTables":0}`)
 	h.refused(t, "not-found", owner(other), "tenantBudget", map[string]any{"tenant": team.Slug})
 	h.refused(t, "invalid-input", pgtest.Operator, "setTenantBudget", map[string]any{"tenant": team.Slug})
 	h.refused(t, "invalid-input", pgtest.Operator, "setTenantBudget", map[string]any{"tenant": team.Slug, "connections": 1001})

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ func mutations(t *testing.T, who caller) []string {
 	return names
 }
 
+// ofTenantSchema are changes of a table in a tenant's own schema.
+var ofTenantSchema = regexp.MustCompile(`^(insert|update|delete)_tenant_[0-9a-f]{8}_`)
+
 // A tenant changes its tables through actions, which check and write down;
 // never through the tables themselves.
 func TestNoTenantRoleMayChangeATableDirectly(t *testing.T) {
@@ -32,6 +36,9 @@ func TestNoTenantRoleMayChangeATableDirectly(t *testing.T) {
 	h := newHouse(t)
 	for _, who := range append(h.people(), h.member.signIn(t, "")) {
 		for _, name := range mutations(t, who.caller) {
+			if ofTenantSchema.MatchString(name) {
+				continue // the customer's own, which another test is about
+			}
 			if strings.HasPrefix(name, "insert_") || strings.HasPrefix(name, "update_") || strings.HasPrefix(name, "delete_") {
 				t.Errorf("%s may %s", who.role, name)
 			}

@@ -26,6 +26,8 @@ func TestAdoptEndsWhereProtectDoes(t *testing.T) {
 	adopted := newShop(t)
 	adopted.adopt(t, adopted.begun(t), false)
 	adopted.agrees(t)
+	// As it stands, whoever publishes the table can publish changes of it.
+	adopted.do(t, `CREATE PUBLICATION everything FOR TABLE shop.users; UPDATE shop.users SET visits = 1 WHERE email = 'user-1'`)
 
 	protected := newShop(t)
 	protected.do(t, `TRUNCATE shop.users, shop.products, shop.orders`)
@@ -159,7 +161,8 @@ func TestWhoeverIsKilledIsGoneOnWith(t *testing.T) {
 	}
 }
 
-// While somebody has the table, the adoption waits so briefly that others go on writing.
+// While somebody has the table, the adoption waits so briefly that others go on writing, and
+// keeps nobody from looking after the table.
 func TestWritersPassWhileALockIsWaitedFor(t *testing.T) {
 	s := newShop(t)
 	plan := s.begun(t)
@@ -182,7 +185,7 @@ func TestWritersPassWhileALockIsWaitedFor(t *testing.T) {
 	}()
 	for range 3 {
 		<-waits
-		s.do(t, `INSERT INTO shop.users (email) VALUES (gen_random_uuid())`)
+		s.do(t, `SET lock_timeout = '2s'; INSERT INTO shop.users (email) VALUES (gen_random_uuid()); ANALYZE shop.users; RESET lock_timeout`)
 	}
 	if err := holder.Commit(t.Context()); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/pg"
+)
+
+// The pauses of a batch that has to wait double from the first to the last.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = 5 * time.Second
 )
 
 // sweep is one run over a table's file, block after block. Rows that writers move behind it
@@ -28,17 +35,30 @@ type sweep struct {
 
 const fileSQL = `
 	SELECT coalesce(pg_relation_filenode(c.oid), 0)::bigint AS file, pg_relation_size(c.oid) / current_setting('block_size')::bigint AS blocks,
-	       CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN c.reltuples / c.relpages ELSE 60 END::float8 AS per_block,
-	       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
-	         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = @column
-	                         WHERE k.contype = 'f' AND (k.conrelid = c.oid AND a.attnum = ANY (k.conkey) OR k.confrelid = c.oid AND a.attnum = ANY (k.confkey))) AS quiet
+	       CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN c.reltuples / c.relpages ELSE 60 END::float8 AS per_block
 	FROM pg_catalog.pg_class c WHERE c.oid = to_regclass(@table)`
+
+// quietSQL: the login may do without triggers, and no reference goes by the tenant column,
+// which they would hold.
+const quietSQL = `
+	SELECT rolsuper AND NOT EXISTS (
+	  SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = to_regclass(@table) AND a.attname = @column
+	  WHERE k.contype = 'f' AND (k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) OR k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey)))
+	FROM pg_catalog.pg_roles WHERE rolname = current_user`
+
+// quietly reports whether the rows of a table can be filled without a trigger seeing it.
+func quietly(ctx context.Context, db pg.DB, table isolation.Name, column string) (bool, error) {
+	quiet, err := pg.Scalar[bool](ctx, db, quietSQL, pgx.NamedArgs{"table": table.Quoted(), "column": column})
+	if err != nil {
+		return false, fmt.Errorf("look whether triggers of %s can be kept out: %w", table, err)
+	}
+	return quiet, nil
+}
 
 type file struct {
 	File     int64
 	Blocks   int64
 	PerBlock float64
-	Quiet    bool // no reference goes by the tenant column, and the login may do without triggers
 }
 
 // errMoved says that the table was rewritten meanwhile: its blocks are others now.
@@ -47,14 +67,18 @@ var errMoved = errors.New("the table was rewritten")
 // fill gives the rows of before their tenant. What a batch did stands with its position in
 // one transaction.
 func (r *Runner) fill(ctx context.Context, s *Standing) error {
-	f, err := pg.One[file](ctx, r.conn, fileSQL, pgx.NamedArgs{"table": s.Table.Quoted(), "column": s.Column})
+	f, err := pg.One[file](ctx, r.conn, fileSQL, pgx.NamedArgs{"table": s.Table.Quoted()})
 	if err != nil {
 		return fmt.Errorf("read the size of the table: %w", err)
+	}
+	quiet, err := quietly(ctx, r.conn, s.Table, s.Column)
+	if err != nil {
+		return err
 	}
 	if f.File != s.Progress.File {
 		s.Progress = Progress{File: f.File, Blocks: f.Blocks, Rows: s.Progress.Rows}
 	}
-	w := &sweep{r: r, s: s, perBlock: max(f.PerBlock, 1), rows: r.pace.Batch, quiet: f.Quiet, began: time.Now(), from: s.Progress.Block, told: time.Now(), pause: firstPause}
+	w := &sweep{r: r, s: s, perBlock: max(f.PerBlock, 1), rows: r.pace.Batch, quiet: quiet, began: time.Now(), from: s.Progress.Block, told: time.Now(), pause: firstPause}
 	for s.Progress.Block < s.Progress.Blocks {
 		if err := w.next(ctx); errors.Is(err, errMoved) {
 			return r.fill(ctx, s)

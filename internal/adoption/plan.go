@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/pg"
 )
@@ -42,10 +41,31 @@ func Plan(ctx context.Context, db pg.DB, in Input) (Adoption, error) {
 		return a, err
 	}
 	a.Options.Protection = c.Protection
+	if err := a.noteTriggers(ctx, db, c); err != nil {
+		return a, err
+	}
 	for _, t := range c.Tables {
 		a.Options.Outlines = append(a.Options.Outlines, Outlined{Table: t.Name, Column: t.Column, Lines: t.Outline})
 	}
 	return a, a.render(ctx, db, c)
+}
+
+// noteTriggers tells whose triggers will see every row that is filled.
+func (a *Adoption) noteTriggers(ctx context.Context, db pg.DB, c isolation.Conversion) error {
+	for _, t := range c.Tables {
+		if !t.Exists || t.NotNull || len(t.Triggers) == 0 {
+			continue
+		}
+		quiet, err := quietly(ctx, db, t.Name, t.Column)
+		if err != nil {
+			return err
+		}
+		if !quiet {
+			a.Options.Protection.Notes = append(a.Options.Protection.Notes, fmt.Sprintf("%s has triggers (%s), and they run for every row that is filled: "+
+				"only a superuser can keep them out, and only where no reference goes by %s; what they do is not taken back", t.Name, strings.Join(t.Triggers, ", "), t.Column))
+		}
+	}
+	return nil
 }
 
 // render writes the steps.
@@ -60,32 +80,6 @@ func (a *Adoption) render(ctx context.Context, db pg.DB, c isolation.Conversion)
 		a.Steps = append(a.Steps, Standing{Step: step, Position: i + 1})
 	}
 	return nil
-}
-
-type chosenTenant struct {
-	ID   id.Tenant
-	Slug string
-}
-
-const adoptingAllTenantsSQL = `
-	SELECT id, slug FROM tenants.tenants
-	WHERE status <> 'deleted' AND (@ref::text = '' OR @ref::text IN (id::text, slug))
-	ORDER BY created_at LIMIT 2`
-
-// chooseTenant is the tenant whose the rows of before are.
-func chooseTenant(ctx context.Context, db pg.DB, ref string) (chosenTenant, error) {
-	found, err := pg.All[chosenTenant](ctx, db, adoptingAllTenantsSQL, pgx.NamedArgs{"ref": ref})
-	switch {
-	case err != nil:
-		return chosenTenant{}, fmt.Errorf("look for the tenant: %w", err)
-	case len(found) == 0 && ref == "":
-		return chosenTenant{}, errors.New("there is no tenant whose the rows could be: make one with nself tenant create")
-	case len(found) == 0:
-		return chosenTenant{}, fmt.Errorf("there is no tenant %.60q: nself tenant list shows them", ref)
-	case len(found) > 1:
-		return chosenTenant{}, errors.New("there are several tenants: say with --tenant whose the rows are, by id or slug")
-	}
-	return found[0], nil
 }
 
 const mayAlterSQL = `

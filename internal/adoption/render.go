@@ -62,6 +62,9 @@ func (r *renderer) conversion(c isolation.Conversion, at time.Time) {
 	for _, t := range c.Tables {
 		r.swaps = append(r.swaps, "ALTER TABLE "+t.Name.Quoted()+" ALTER COLUMN "+isolation.Quote(t.Column)+" SET DEFAULT "+ownTenant)
 	}
+	for _, t := range c.Tables {
+		r.services(t)
+	}
 	r.turn(c, at)
 	r.add(Step{Kind: Track, What: "the permissions of Hasura", Table: c.Tables[0].Name})
 }
@@ -159,10 +162,11 @@ func (r *renderer) keys(t isolation.Converted) {
 		if k.Constraint == "" {
 			schema := isolation.Quote(t.Name.Schema)
 			r.swaps = append(r.swaps, "DROP INDEX "+schema+"."+old, "ALTER INDEX "+schema+"."+quoted+" RENAME TO "+old)
-			continue
+		} else {
+			r.swaps = append(r.swaps, alter+" DROP CONSTRAINT "+old,
+				alter+" ADD CONSTRAINT "+old+" "+k.Constraint+" USING INDEX "+quoted)
 		}
-		r.swaps = append(r.swaps, alter+" DROP CONSTRAINT "+old,
-			alter+" ADD CONSTRAINT "+old+" "+k.Constraint+" USING INDEX "+quoted)
+		r.swaps = append(r.swaps, k.After...)
 	}
 	if !t.Led {
 		name := r.temporary(t)
@@ -213,6 +217,19 @@ func (r *renderer) turn(c isolation.Conversion, at time.Time) {
 	slices.SortFunc(locks, func(a, b Lock) int { return strings.Compare(a.Table.String(), b.Table.String()) })
 	r.add(Step{Kind: Switch, What: "the switch: keys, references, default, row-level security, grants", Table: c.Tables[0].Name,
 		Do: Work{locks, []string{c.Switch(at, slices.Concat(r.drops, r.swaps)).Up}}})
+}
+
+// services lets the logins come to the table that will after the switch, so that an
+// application can change over before it.
+func (r *renderer) services(t isolation.Converted) {
+	var give, take []string
+	for _, grant := range t.Services {
+		give, take = append(give, grant.Give), append(take, grant.Take)
+	}
+	slices.Reverse(take)
+	if len(give) > 0 {
+		r.add(Step{Kind: Change, What: "the logins of services may come to the table, which is nobody's yet", Table: t.Name, Do: Work{SQL: give}, Undo: Work{SQL: take}})
+	}
 }
 
 // longestName is what Postgres leaves of a name, in bytes.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -122,6 +121,11 @@ func (r *Runner) Run(ctx context.Context, of Adoption, prepare bool) (Adoption, 
 	if r.of.State == Undoing {
 		return r.of, errors.New("this adoption is being undone: run it with --undo until that has ended")
 	}
+	if !r.of.Switched() {
+		if err := stillTakes(ctx, r.conn, r.of.Options); err != nil {
+			return r.of, err
+		}
+	}
 	for i := range r.of.Steps {
 		s := &r.of.Steps[i]
 		if s.DoneAt != nil {
@@ -155,12 +159,8 @@ func (r *Runner) step(ctx context.Context, s *Standing) error {
 	began := time.Now()
 	var err error
 	switch s.Kind {
-	case Change:
+	case Change, Switch:
 		err = r.change(ctx, s, s.Do, true)
-	case Switch:
-		if err = r.unchanged(ctx); err == nil {
-			err = r.change(ctx, s, s.Do, true)
-		}
 	case Fill:
 		return r.fill(ctx, s)
 	case Scan:
@@ -201,43 +201,6 @@ func (r *Runner) track(ctx context.Context, s *Standing) error {
 	}
 	r.tell(s, "done")
 	return note(ctx, r.conn, r.of.ID, *s, true)
-}
-
-// unchanged refuses the switch where the plan rests on what is no longer so.
-func (r *Runner) unchanged(ctx context.Context) error {
-	var changes []string
-	for _, o := range r.of.Options.Outlines {
-		lines, err := isolation.Outline(ctx, r.conn, isolation.Converted{Name: o.Table, Column: o.Column}, own)
-		if err != nil {
-			return err
-		}
-		changes = append(changes, differences(o, lines)...)
-	}
-	if len(changes) > 0 {
-		return fmt.Errorf("%s; the plan was made before that: take it back with --undo, and begin anew", strings.Join(changes, ", "))
-	}
-	return nil
-}
-
-func differences(o Outlined, now []string) []string {
-	if now == nil {
-		return []string{o.Table.String() + " is gone"}
-	}
-	var found []string
-	before := map[string]bool{}
-	for _, line := range o.Lines {
-		before[line] = true
-	}
-	for _, line := range now {
-		if !before[line] {
-			found = append(found, o.Table.String()+" has "+line+" now")
-		}
-		delete(before, line)
-	}
-	for line := range before {
-		found = append(found, o.Table.String()+" has no more "+line)
-	}
-	return found
 }
 
 // sleep waits, unless ctx ends before.

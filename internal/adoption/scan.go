@@ -21,12 +21,12 @@ func (r *Runner) scan(ctx context.Context, s *Standing) error {
 		return note(ctx, tx, r.of.ID, *s, true)
 	})
 	switch {
-	case is(err, checkViolation):
+	case pg.HasState(err, checkViolation):
 		if again := r.fillAgain(ctx, s); again != nil {
 			return again
 		}
 		return fmt.Errorf("rows without a tenant were written where no trigger sees it (session_replication_role): run the command again, and they are filled: %w", err)
-	case is(err, foreignViolation):
+	case pg.HasState(err, foreignViolation):
 		return fmt.Errorf("%s Mend the rows and run the command again, or take it back with --undo: %w", detail(err), err)
 	}
 	return err
@@ -69,7 +69,7 @@ func (r *Runner) build(ctx context.Context, s *Standing) error {
 		case pg.NoRow(err):
 			_, err = r.conn.Exec(ctx, s.Do.SQL[0])
 		}
-		if is(err, deadlockDetected) { // with another index that is being built: one of the two goes on
+		if pg.HasState(err, deadlockDetected) { // with another index that is being built: one of the two goes on
 			continue
 		}
 		if err != nil {

@@ -147,6 +147,10 @@ func TestTheTenantIsNamedOrTheOnlyOne(t *testing.T) {
 	if plan, err := adoption.Plan(t.Context(), s.super, input); err != nil || plan.Options.Slug != other.Slug {
 		t.Errorf("by id: %s, %v", plan.Options.Slug, err)
 	}
+	s.do(t, `UPDATE tenants.tenants SET strategy = 'schema'`)
+	if _, err := adoption.Plan(t.Context(), s.super, input); err == nil || !strings.Contains(err.Error(), "lives in a schema of its own") {
+		t.Errorf("one whose rows are elsewhere: %v", err)
+	}
 }
 
 func TestPlanRefusesWhoMayNotChangeTheTables(t *testing.T) {

@@ -24,6 +24,7 @@ const shopSQL = `
 	CREATE TABLE shop.users (
 		id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL UNIQUE, country text REFERENCES shop.countries,
 		invited_by uuid REFERENCES shop.users ON DELETE SET NULL, visits integer NOT NULL DEFAULT 0);
+	ALTER TABLE shop.users REPLICA IDENTITY USING INDEX users_email_key;
 	CREATE UNIQUE INDEX users_lower_email ON shop.users (lower(email) DESC) WHERE email <> '';
 	CREATE TABLE shop.products (
 		id serial PRIMARY KEY, owner_id uuid NOT NULL REFERENCES shop.users ON DELETE CASCADE ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED,
@@ -118,12 +119,12 @@ func (s shop) adopt(t testing.TB, of adoption.Adoption, prepare bool) adoption.A
 const catalogSQL = `
 	WITH r AS (SELECT c.* FROM pg_class c WHERE c.relnamespace = 'shop'::regnamespace)
 	SELECT string_agg(line, E'\n' ORDER BY line) FROM (
-		SELECT oid::regclass || ' ' || relkind::text || ' of ' || relowner::regrole || ' ' || relrowsecurity || relforcerowsecurity || ' '
-			|| coalesce((SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(relacl) a), '-') AS line FROM r
+		SELECT oid::regclass || ' ' || relkind::text || ' of ' || relowner::regrole || ' ' || relrowsecurity || relforcerowsecurity || relreplident::text || ' '
+			|| coalesce((SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))) a), '-') AS line FROM r
 		UNION ALL SELECT a.attrelid::regclass || '.' || attname || ' ' || format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' || coalesce(pg_get_expr(adbin, adrelid), '-')
 			FROM r JOIN pg_attribute a ON a.attrelid = r.oid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE attnum > 0 AND NOT attisdropped AND relkind = 'r'
 		UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(k.oid) || ' ' || convalidated FROM r JOIN pg_constraint k ON k.conrelid = r.oid
-		UNION ALL SELECT pg_get_indexdef(indexrelid) || ' ' || indisvalid || indisready || indisprimary FROM r JOIN pg_index i ON i.indrelid = r.oid
+		UNION ALL SELECT pg_get_indexdef(indexrelid) || ' ' || indisvalid || indisready || indisprimary || indisreplident FROM r JOIN pg_index i ON i.indrelid = r.oid
 		UNION ALL SELECT p.polrelid::regclass || ' ' || polname || ' ' || polroles::regrole[]::text || ' ' || coalesce(pg_get_expr(polqual, polrelid), '') || ' ' || coalesce(pg_get_expr(polwithcheck, polrelid), '')
 			FROM r JOIN pg_policy p ON p.polrelid = r.oid
 		UNION ALL SELECT pg_get_triggerdef(g.oid) FROM r JOIN pg_trigger g ON g.tgrelid = r.oid WHERE NOT tgisinternal

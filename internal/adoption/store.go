@@ -25,7 +25,9 @@ const insertAdoptionSQL = `INSERT INTO nself.adoptions (id, tables, options) VAL
 
 const insertStepSQL = `INSERT INTO nself.adoption_steps (adoption_id, position, step) VALUES (@id, @position, @step)`
 
-// Begin stores the plan. A table that is in an open adoption already is refused.
+// Begin stores the plan. A table that is in an open adoption already is refused, and so is
+// a tenant that takes
+// no rows.
 func Begin(ctx context.Context, db pg.DB, a Adoption) error {
 	return pg.InTx(ctx, db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, serialiseSQL); err != nil {
@@ -33,6 +35,9 @@ func Begin(ctx context.Context, db pg.DB, a Adoption) error {
 		}
 		if _, err := Find(ctx, tx, a.Tables); !errors.Is(err, ErrNone) {
 			return errors.Join(errors.New("another run has begun it just now: run the command again to go on with it"), err)
+		}
+		if err := stillTakes(ctx, tx, a.Options); err != nil {
+			return err
 		}
 		options, err := json.Marshal(a.Options)
 		if err != nil {

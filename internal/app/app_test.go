@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,13 @@ import (
 
 const webhookSecret = "a-webhook-secret-for-tests"
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if settings := os.Getenv(purgeChild); settings != "" {
+		purgeAsChild(settings)
+		return
+	}
+	pgtest.Main(m)
+}
 
 func newApp(t *testing.T, db *pgtest.DB) *App { return newAppWith(t, db, nil) }
 

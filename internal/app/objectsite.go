@@ -38,9 +38,12 @@ func (s objectSite) Remove(ctx context.Context, p resource.Place) error {
 	if err := s.store.RemoveAccount(ctx, p.Name); err != nil {
 		return err
 	}
-	_, err := s.store.RemoveBucket(ctx, p.Name)
+	_, err := s.store.RemoveBucket(ctx, p.Name, p.Moves)
 	return err
 }
+
+// Keep has nothing to do: what the server says is done it has written down.
+func (objectSite) Keep(context.Context) error { return nil }
 
 func (s objectSite) Standing(ctx context.Context) (map[string]bool, error) {
 	buckets, err := s.store.Buckets(ctx)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -63,19 +64,25 @@ func place(s config.Server, p placeParts) (places, error) {
 	wired := places{
 		keeper:   keeper,
 		placed:   follower{keeper: keeper, tasks: tasks, tracks: track != nil}.placed,
-		routines: []jobs.Routine{{Name: "tenant-purge", Every: time.Hour, Run: purger.Round}},
+		routines: []jobs.Routine{{Name: "tenant-purge", Every: time.Hour, Limit: 30 * time.Minute, Run: purger.Round}},
 	}
 	if keeper.Offers() {
 		wired.tasks = append(wired.tasks, jobs.Task{Name: settleTask, Run: settler(keeper)})
-		wired.routines = append(wired.routines, jobs.Routine{Name: "tenant-resources", Every: time.Minute, Run: keeper.Sweep})
+		wired.routines = append(wired.routines, jobs.Routine{Name: "tenant-resources", Every: time.Minute, Limit: 30 * time.Minute, Run: keeper.Sweep})
 	}
 	if track != nil {
+		level := func(ctx context.Context, _ pg.DB) (int64, error) {
+			n, err := track(ctx)
+			if errors.Is(err, tracking.ErrBusy) { // the run before this one does what waits
+				return n, nil
+			}
+			return n, err
+		}
 		wired.tasks = append(wired.tasks, jobs.Task{Name: trackTask, Run: func(ctx context.Context, _ string) error {
-			_, err := track(ctx)
+			_, err := level(ctx, p.db)
 			return err
 		}})
-		wired.routines = append(wired.routines, jobs.Routine{Name: "tenant-schemas", Every: time.Minute,
-			Run: func(ctx context.Context, _ pg.DB) (int64, error) { return track(ctx) }})
+		wired.routines = append(wired.routines, jobs.Routine{Name: "tenant-schemas", Every: time.Minute, Limit: 10 * time.Minute, Run: level})
 	}
 	return wired, nil
 }

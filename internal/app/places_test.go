@@ -27,7 +27,9 @@ import (
 
 // ground is a database with a Redis and an S3 server beside it.
 type ground struct {
+	database  *pgtest.DB
 	db, owner *pgxpool.Pool
+	objects   *s3.Server
 	redis     *local.Redis
 	sites     map[resource.Kind]resource.Site
 	keeper    *resource.Keeper
@@ -37,12 +39,13 @@ type ground struct {
 func newGround(t *testing.T) *ground {
 	t.Helper()
 	database := pgtest.Database(t)
-	g := &ground{db: database.Pool(t, "nself_server"), owner: database.Pool(t, "nself_owner"), log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	g := &ground{database: database, db: database.Pool(t, "nself_server"), owner: database.Pool(t, "nself_owner"), log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	objects, err := s3.Start(t.Context(), s3.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = objects.Close() })
+	g.objects = objects
 	g.startRedis(t)
 	settings := config.Server{RedisURL: g.redis.URL(), S3Endpoint: objects.URL(), S3Region: s3.Region, S3AccessKeyID: objects.AccessKeyID(),
 		S3SecretAccessKey: objects.SecretAccessKey(), S3AdminEndpoint: objects.URL(), S3BucketPrefix: "t-"}

@@ -25,9 +25,11 @@ func (s redisSite) Remove(ctx context.Context, p resource.Place) error {
 	if err := s.redis.Remove(ctx, p.Name); err != nil {
 		return err
 	}
-	_, err := s.redis.RemoveKeys(ctx, p.Name+":")
+	_, err := s.redis.RemoveKeys(ctx, p.Name+":", p.Moves)
 	return err
 }
+
+func (s redisSite) Keep(ctx context.Context) error { return s.redis.Save(ctx) }
 
 func (s redisSite) Standing(ctx context.Context) (map[string]bool, error) {
 	return s.redis.Users(ctx)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nself/tenancy/internal/pg"
 )
@@ -33,12 +32,11 @@ func unkept(ctx context.Context, db pg.DB) ([]string, error) {
 	return tables, nil
 }
 
-// How often a table is tried that others hold, how long one try waits, and how long the
-// next one does not come: nobody who writes waits behind the lock for longer than that.
+// How often a table is tried that others hold, and how long one try waits: nobody who
+// writes waits behind the lock for longer than that.
 const (
-	keepTries = 20
+	keepTries = 12 // half a minute
 	keepWait  = 200 * time.Millisecond
-	keepPause = 300 * time.Millisecond
 )
 
 const asOwnerSQL = `SELECT set_config('role', 'nself_owner', true), set_config('lock_timeout', @wait, true)`
@@ -74,18 +72,10 @@ func becomeOwner(ctx context.Context, tx pgx.Tx) error {
 }
 
 func keepOne(ctx context.Context, db pg.DB, table string) error {
-	for try := 1; ; try++ {
-		err := pg.InTx(ctx, db, func(tx pgx.Tx) error { return keepNow(ctx, tx, table) })
-		var pgErr *pgconn.PgError
-		if !errors.As(err, &pgErr) || pgErr.Code != "55P03" || try == keepTries { // lock_not_available
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(keepPause):
-		}
-	}
+	held := func(err error) bool { return pg.HasState(err, "55P03") } // lock_not_available
+	return pg.Patiently(ctx, pg.Patience{Passes: held, Tries: keepTries}, func() error {
+		return pg.InTx(ctx, db, func(tx pgx.Tx) error { return keepNow(ctx, tx, table) })
+	})
 }
 
 func keepNow(ctx context.Context, tx pgx.Tx, table string) error {

@@ -135,6 +135,9 @@ func (x *examination) make(ctx context.Context, s step) Check {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if err := x.connected(ctx); err != nil {
+		return Check{Name: s.name, Detail: oneLine(err.Error()), Fix: "put that right first"}
+	}
 	detail, err := s.examine(x, ctx)
 	if err == nil {
 		return Check{Name: s.name, OK: true, Detail: oneLine(detail)}
@@ -145,6 +148,19 @@ func (x *examination) make(ctx context.Context, s step) Check {
 		fix = found.fix
 	}
 	return Check{Name: s.name, Detail: oneLine(err.Error()), Fix: fix}
+}
+
+// connected connects again where the check before took too long, or the database ended the
+// connection: the others are made all the same.
+func (x *examination) connected(ctx context.Context) error {
+	if x.conn == nil || !x.conn.IsClosed() {
+		return nil
+	}
+	again, err := Connect(ctx, x.DatabaseURL)
+	if err == nil {
+		x.conn = again
+	}
+	return err
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -11,6 +11,7 @@ import (
 // that something keeps waiting.
 const placesAllTenantsSQL = `
 SELECT count(*) AS schemas,
+  coalesce(min(t.slug) FILTER (WHERE to_regnamespace(quote_ident(s.schema_name)) IS NULL), '') AS missing,
   count(*) FILTER (WHERE s.failed_at IS NOT NULL) AS failed,
   coalesce(min(t.slug || ': ' || s.failure) FILTER (WHERE s.failed_at IS NOT NULL), '') AS failure,
   count(*) FILTER (WHERE s.failed_at IS NULL AND EXISTS (SELECT FROM nself.tenant_migrations m
@@ -21,7 +22,7 @@ FROM tenants.tenant_schemas s JOIN tenants.tenants t ON t.id = s.tenant_id`
 
 type places struct {
 	Schemas, Failed, Behind, Untracked int
-	Failure                            string
+	Missing, Failure                   string
 }
 
 // tenantSchemas looks whether every tenant's own schema has every migration, and whether
@@ -31,6 +32,8 @@ func (x *examination) tenantSchemas(ctx context.Context) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
+	case found.Missing != "":
+		return "", &finding{fmt.Sprintf("the schema of %s is not there", found.Missing), "restore it from a backup, or delete the tenant"}
 	case found.Failed > 0:
 		return "", fmt.Errorf("a migration failed in %d of %d: %s", found.Failed, found.Schemas, found.Failure)
 	case found.Behind > 0:

@@ -35,3 +35,13 @@ func TestATenantsSchemaThatWaitsIsTold(t *testing.T) {
 	do(`ALTER TABLE tenant_` + team.ID.String()[:8] + `.notes DISABLE ROW LEVEL SECURITY`)
 	fails(t, look(), "row-level security", "notes lacks: the wall of its tenant", "tenants.wall_tenant_schema")
 }
+
+func TestATenantsSchemaThatIsNotThereIsTold(t *testing.T) {
+	db := pgtest.Database(t)
+	team := pgtest.NewTeam(t, db.Pool(t, "nself_server"))
+	if _, err := db.Superuser(t).Exec(t.Context(), `SELECT tenants.create_tenant_schema('`+team.ID.String()+`', 'tenant_'); DROP SCHEMA tenant_`+team.ID.String()[:8]); err != nil {
+		t.Fatal(err)
+	}
+	checks, _ := examine(t, Config{DatabaseURL: db.URL("nself_owner")})
+	fails(t, checks, "tenant schemas", "the schema of "+team.Slug+" is not there", "backup")
+}

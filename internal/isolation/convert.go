@@ -3,6 +3,7 @@ package isolation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,14 +35,24 @@ type Converted struct {
 	Bare      []ConvertedReference
 	Reference string // the definition of the reference to the tenants that it lacks; "" where it has it
 	Keys      []ConvertedKey
-	Led       bool // an index is led by the tenant column once the keys are
+	Led       bool     // an index is led by the tenant column once the keys are
+	Triggers  []string // of the customer's, that see the rows change
+	Services  []ServiceGrant
 	Outline   []string
+}
+
+// ServiceGrant is what a login of services lacks to come to the table before the wall
+// stands: nothing binds it to a tenant until then, as nothing binds anybody.
+type ServiceGrant struct {
+	Give string // the statement
+	Take string // and the one that takes it back
 }
 
 // ConvertedKey is a key that holds across tenants and will hold within one.
 type ConvertedKey struct {
 	Name       string
-	Constraint string // "PRIMARY KEY" or "UNIQUE"; "" of an index alone
+	Constraint string   // "PRIMARY KEY" or "UNIQUE"; "" of an index alone
+	After      []string // statements once it has the name of the one before it
 	definition string
 }
 
@@ -59,8 +70,12 @@ type ConvertedReference struct {
 // is reported at once. It changes nothing. own begins the names of what the conversion
 // itself makes on its way.
 func Convert(ctx context.Context, db pg.DB, r Request, own string) (c Conversion, err error) {
+	places, err := OwnSchemas(ctx, db)
+	if err != nil {
+		return c, err
+	}
 	err = plainly(ctx, db, func(tx pgx.Tx) error {
-		p, err := newPlanner(ctx, tx, r, true)
+		p, err := newPlanner(ctx, tx, planner{request: r, places: places, online: true})
 		if err != nil {
 			return err
 		}
@@ -125,7 +140,7 @@ func (p *planner) converted(own string) (tables []Converted, references []Conver
 	for _, name := range p.request.Names {
 		t, s := p.chosen[name], p.shapes[name]
 		c := Converted{Name: name, OID: s.OID, Owner: s.Owner, Column: t.TenantColumn(), Exists: s.TenantType != nil, NotNull: s.TenantNotNull,
-			Outline: s.outline(own)}
+			Triggers: s.Triggers, Services: s.serviceGrants(t), Outline: s.outline(own)}
 		if s.TenantDefault != nil {
 			c.Default = *s.TenantDefault
 		}
@@ -142,7 +157,7 @@ func (p *planner) converted(own string) (tables []Converted, references []Conver
 				c.Led = c.Led || k.Led
 				continue
 			}
-			c.Keys = append(c.Keys, ConvertedKey{Name: k.Name, Constraint: constraints[k.Kind], definition: openingWith(k.Index, c.Column)})
+			c.Keys = append(c.Keys, ConvertedKey{Name: k.Name, Constraint: constraints[k.Kind], After: s.published(name, k.Name), definition: openingWith(k.Index, c.Column)})
 			c.Led = c.Led || k.Kind != ""
 		}
 		for _, w := range p.widening(name) {
@@ -152,6 +167,45 @@ func (p *planner) converted(own string) (tables []Converted, references []Conver
 	}
 	return tables, references
 }
+
+// serviceGrants are for the roles that write, in the order of their names. What the wall
+// revokes from them it grants as declared again.
+func (s *shape) serviceGrants(t Table) []ServiceGrant {
+	var lacking []ServiceGrant
+	give := func(what, role string) {
+		lacking = append(lacking, ServiceGrant{Give: "GRANT " + what + " TO " + role, Take: "REVOKE " + what + " FROM " + role})
+	}
+	schema := Quote(t.Name.Schema)
+	for _, role := range slices.Sorted(maps.Keys(t.Grants)) {
+		if !slices.Contains(t.Grants[role], "insert") {
+			continue
+		}
+		if slices.Contains(s.Outside, role) {
+			lacking = append(lacking, ServiceGrant{Give: "GRANT USAGE ON SCHEMA " + schema + " TO " + role,
+				// Another adoption may have given it something there meanwhile.
+				Take: fmt.Sprintf(revokeUsage, Literal(schema), role, schema)})
+		}
+		missing := slices.DeleteFunc(slices.Clone(t.Grants[role]), func(privilege string) bool { return slices.Contains(s.Granted, role+" "+privilege) })
+		if len(missing) > 0 {
+			give(strings.ToUpper(strings.Join(missing, ", "))+" ON "+t.Name.Quoted(), role)
+		}
+		for _, sequence := range s.Sequences {
+			if !slices.Contains(s.Granted, role+" "+sequence) {
+				give("USAGE ON SEQUENCE "+sequence, role)
+			}
+		}
+	}
+	return lacking
+}
+
+// revokeUsage takes a schema, as a text and quoted, and a role that has nothing there any more.
+const revokeUsage = `DO $revoke$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c, aclexplode(c.relacl) AS g WHERE c.relnamespace = to_regnamespace(%[1]s) AND g.grantee = '%[2]s'::regrole) THEN
+    REVOKE USAGE ON SCHEMA %[3]s FROM %[2]s;
+  END IF;
+END
+$revoke$`
 
 // constraints are what keys are called in SQL.
 var constraints = map[string]string{"p": "PRIMARY KEY", "u": "UNIQUE"}
@@ -178,7 +232,7 @@ func (s *shape) outline(own string) []string {
 	}
 	several("the column", s.Columns)
 	several("the policy", s.Policies)
-	several("a grant to", s.Grantees)
+	several("a grant to", slices.DeleteFunc(slices.Clone(s.Grantees), func(role string) bool { return slices.Contains(grantedAlways, role) }))
 	several("the sequence", s.Sequences)
 	several("the partition", s.Partitions)
 	lines = append(lines, s.Passing...)

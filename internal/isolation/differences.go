@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/pg"
@@ -36,7 +38,15 @@ const undeclared = "rows of tenants, as it seems: declare it, or nself tenant pr
 
 // Differences compares the list with the database and the metadata in every direction. No
 // differences mean that both walls stand as declared. Nil metadata is not compared.
-func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metadata) ([]Difference, error) {
+func (l List) Differences(ctx context.Context, db pg.DB, tracked *metadata.Metadata) (found []Difference, err error) {
+	err = uncompiled(ctx, db, func(tx pgx.Tx) error {
+		found, err = l.differences(ctx, tx, tracked)
+		return err
+	})
+	return found, err
+}
+
+func (l List) differences(ctx context.Context, db pg.DB, tracked *metadata.Metadata) ([]Difference, error) {
 	schemas, err := OwnSchemas(ctx, db)
 	if err != nil {
 		return nil, err

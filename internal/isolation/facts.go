@@ -214,12 +214,25 @@ const plainSQL = `SELECT set_config('search_path', 'pg_catalog', true), set_conf
 
 // plainly reads under plainSQL, and leaves no trace.
 func plainly(ctx context.Context, db pg.DB, read func(tx pgx.Tx) error) error {
+	return uncompiled(ctx, db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, plainSQL); err != nil {
+			return err
+		}
+		return read(tx)
+	})
+}
+
+const uncompiledSQL = `SELECT set_config('jit', 'off', true)`
+
+// uncompiled reads of the catalog, and leaves no trace. The statements are long and find few
+// rows: compiled, they take ten times as long.
+func uncompiled(ctx context.Context, db pg.DB, read func(tx pgx.Tx) error) error {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it wrote nothing
-	if _, err := tx.Exec(ctx, plainSQL); err != nil {
+	if _, err := tx.Exec(ctx, uncompiledSQL); err != nil {
 		return err
 	}
 	return read(tx)

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/metadata"
 	"github.com/nself/tenancy/internal/pg"
 )
@@ -42,8 +42,12 @@ type Request struct {
 //
 // db must be above row-level security, as an owner or superuser is.
 func Protect(ctx context.Context, db pg.DB, r Request) (plan Protection, err error) {
+	places, err := OwnSchemas(ctx, db)
+	if err != nil {
+		return plan, err
+	}
 	err = plainly(ctx, db, func(tx pgx.Tx) error {
-		p, err := newPlanner(ctx, tx, r, false)
+		p, err := newPlanner(ctx, tx, planner{request: r, places: places})
 		if err == nil {
 			plan, err = p.plan()
 		}
@@ -55,7 +59,8 @@ func Protect(ctx context.Context, db pg.DB, r Request) (plan Protection, err err
 // planner is one run of Protect or Convert.
 type planner struct {
 	request    Request
-	online     bool // the tables have rows, and are written meanwhile
+	places     map[string]id.Tenant // schemas that are one tenant's
+	online     bool                 // the tables have rows, and are written meanwhile
 	registered List
 	shapes     map[Name]*shape
 	chosen     map[Name]Table
@@ -63,14 +68,15 @@ type planner struct {
 	out        Protection
 }
 
-// newPlanner reads the tables, or says all that stands against them.
-func newPlanner(ctx context.Context, tx pgx.Tx, r Request, online bool) (*planner, error) {
+// newPlanner reads the tables of the request, or says all that stands against them.
+func newPlanner(ctx context.Context, tx pgx.Tx, of planner) (*planner, error) {
 	registered, err := Registered(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{request: r, online: online, out: Protection{list: r.List}, registered: registered, shapes: map[Name]*shape{}, chosen: map[Name]Table{}}
-	for _, name := range r.Names {
+	p := &of
+	p.out, p.registered, p.shapes, p.chosen = Protection{list: p.request.List}, registered, map[Name]*shape{}, map[Name]Table{}
+	for _, name := range p.request.Names {
 		if _, twice := p.chosen[name]; twice {
 			p.fail(name, "is named twice")
 			continue
@@ -167,59 +173,6 @@ func (t Table) unknownColumns(s *shape) []string {
 		}
 	}
 	return unknown
-}
-
-// inner are the schemas of the product's own machinery, of Hasura's and of Postgres's.
-var inner = []string{"nself", "hdb_catalog", "information_schema", "pg_catalog", "pg_toast"}
-
-// fits reports what keeps a new table from being protected.
-func (p *planner) fits(ctx context.Context, db pg.DB, name Name, s *shape) error {
-	switch {
-	case s.Kind != "r" && s.Kind != "p":
-		p.fail(name, "is no table; a view over protected tables needs WITH (security_invoker = true) and nothing else")
-		return nil
-	case s.Inherits:
-		p.fail(name, "is a partition or a child of another table: protect the parent")
-		return nil
-	case s.Children:
-		p.fail(name, "has children by inheritance, which its policies do not bind: make them partitions, or tables of their own")
-		return nil
-	case slices.Contains(inner, name.Schema) && !p.declared(name):
-		p.fail(name, "is not yours: its schema belongs to the machinery below")
-		return nil
-	case s.TenantType != nil && *s.TenantType != "uuid":
-		p.fail(name, "has a tenant column of type %s: it must be uuid", *s.TenantType)
-	case len(s.Policies) > 0:
-		p.fail(name, "has policies of its own (%s): drop them, they would admit rows beside the wall", strings.Join(s.Policies, ", "))
-	}
-	if len(s.Triggers) > 0 {
-		p.note(name, "has triggers of yours (%s): see that none writes its rows where other tenants read, and that none is needed to read past the wall", strings.Join(s.Triggers, ", "))
-	}
-	for _, passing := range s.Passing {
-		p.fail(name, "has %s: it would read or write past the wall, as its owner", passing)
-	}
-	for _, k := range s.keys {
-		switch {
-		case k.Kind == "x" && !k.HasTenant:
-			p.fail(name, "has the exclusion constraint %s across tenants: make it anew with the tenant column WITH =", k.Name)
-		case k.Partition != "" && !k.HasTenant:
-			p.fail(name, "has the partition %s with the key %s of its own across tenants: drop it, or make it one of the table", k.Partition, k.Name)
-		}
-	}
-	if p.online {
-		p.fitsOnline(name, s)
-		return nil
-	}
-	none, err := empty(ctx, db, name)
-	if err == nil && !none {
-		p.fail(name, "has rows: protect takes new or empty tables")
-	}
-	return err
-}
-
-func (p *planner) declared(name Name) bool {
-	_, declared := p.request.List.Find(name)
-	return declared
 }
 
 // newTable is the declaration of a table of the customer's: their services and Hasura

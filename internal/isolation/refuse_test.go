@@ -39,13 +39,23 @@ func TestProtectRefusesWhatWouldPassTheWall(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			super := pgtest.Database(t).Superuser(t)
-			execute(t, super, "CREATE SCHEMA shop; "+test.schema)
-			_, err := isolation.Protect(t.Context(), super, isolation.Request{List: ours(t), Names: names(t, strings.Fields(test.table)...), Column: "tenant_id"})
+			tx := pgtest.Tx(t, "postgres")
+			execute(t, tx, "CREATE SCHEMA shop; "+test.schema)
+			_, err := isolation.Protect(t.Context(), tx, isolation.Request{List: ours(t), Names: names(t, strings.Fields(test.table)...), Column: "tenant_id"})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestATableOfATenantsOwnSchemaIsNoneToProtect(t *testing.T) {
+	tx := inOwnSchema(t)
+	_, err := isolation.Protect(t.Context(), tx, isolation.Request{List: ours(t), Names: names(t, here+".contacts", isolation.ReadsSchema+".contacts"), Column: "tenant_id"})
+	for _, want := range []string{here + ".contacts lies in the schema of the tenant a1b2c3d4-0000-4000-8000-000000000001, which has a wall of its own", "tenant_reads.contacts is made from tenant_migrations"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
 	}
 }
 

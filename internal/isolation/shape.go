@@ -32,12 +32,23 @@ type shape struct {
 	Triggers      []string // of the customer's
 	Passing       []string // what reads or writes its rows past the policies: views, rules
 	Grantees      []string // quoted: whoever has a privilege on the table or a column, but the owner
+	Granted       []string // "role privilege" and, of serial columns, "role sequence": what the roles of the list may
 	Sequences     []string // quoted: of serial columns
 	Partitions    []string // quoted: of it and of its partitions
 	Strangers     []string // of them, those that nself_owner does not own
+	Replica       string   // the index by which a publication tells rows apart, where one was chosen
 
 	keys    []key
 	foreign []foreignKey
+}
+
+// published is the statement that has a publication tell rows apart by a key that is made
+// anew, as it did by the one of before; none where it did not.
+func (s *shape) published(name Name, key string) []string {
+	if s.Replica != key {
+		return nil
+	}
+	return []string{"ALTER TABLE " + name.Quoted() + " REPLICA IDENTITY USING INDEX " + Quote(key)}
 }
 
 // key is a unique index, or a constraint that stands on an index.
@@ -107,12 +118,20 @@ const shapeAllTenantsSQL = `
 	             FROM (SELECT (aclexplode(c.relacl)).grantee
 	                   UNION ALL SELECT (aclexplode(a.attacl)).grantee FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid) AS g
 	             WHERE g.grantee <> c.relowner ORDER BY 1) AS grantees,
+	       ARRAY(SELECT r.role || ' ' || p.privilege FROM unnest(@roles::text[]) AS r (role), unnest(@privileges::text[]) AS p (privilege)
+	             WHERE has_table_privilege(r.role, c.oid, p.privilege)
+	             UNION ALL SELECT r.role || ' ' || d.objid::regclass::text FROM unnest(@roles::text[]) AS r (role), pg_catalog.pg_depend d
+	             JOIN pg_catalog.pg_class s ON s.oid = d.objid
+	             WHERE d.refobjid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.classid = 'pg_catalog.pg_class'::regclass
+	               AND d.deptype = 'a' AND s.relkind = 'S' AND has_sequence_privilege(r.role, s.oid, 'USAGE')) AS granted,
 	       ARRAY(SELECT d.objid::regclass::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
 	             WHERE d.refobjid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
 	               AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S' ORDER BY 1) AS sequences,
 	       ARRAY(SELECT t.relid::text FROM pg_partition_tree(c.oid) AS t WHERE t.relid <> c.oid ORDER BY 1) AS partitions,
 	       ARRAY(SELECT t.relid::text FROM pg_partition_tree(c.oid) AS t JOIN pg_catalog.pg_class p ON p.oid = t.relid
-	             WHERE t.relid <> c.oid AND pg_get_userbyid(p.relowner) <> 'nself_owner' ORDER BY 1) AS strangers
+	             WHERE t.relid <> c.oid AND pg_get_userbyid(p.relowner) <> 'nself_owner' ORDER BY 1) AS strangers,
+	       coalesce((SELECT x.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+	                 WHERE i.indrelid = c.oid AND i.indisreplident), '') AS replica
 	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	LEFT JOIN pg_catalog.pg_attribute tenant ON tenant.attrelid = c.oid AND tenant.attname = @column AND NOT tenant.attisdropped
 	WHERE n.nspname = @schema AND c.relname = @name`
@@ -152,7 +171,7 @@ const foreignSQL = `
 
 // readShape reads a table from the catalog; nil where there is none of this name.
 func readShape(ctx context.Context, db pg.DB, name Name, column string) (*shape, error) {
-	s, err := pg.One[shape](ctx, db, shapeAllTenantsSQL, pgx.NamedArgs{"schema": name.Schema, "name": name.Name, "column": column, "roles": databaseRoles})
+	s, err := pg.One[shape](ctx, db, shapeAllTenantsSQL, pgx.NamedArgs{"schema": name.Schema, "name": name.Name, "column": column, "roles": databaseRoles, "privileges": privileges})
 	if pg.NoRow(err) {
 		return nil, nil
 	}

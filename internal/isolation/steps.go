@@ -250,9 +250,11 @@ func (p *planner) keys(name Name) {
 			led = led || k.Led
 		case k.Kind == "":
 			p.add("DROP INDEX "+Quote(name.Schema)+"."+Quote(k.Name), openingWith(wholeIndex(k.Definition), column))
+			p.add(p.shapes[name].published(name, k.Name)...)
 		default:
 			p.add("ALTER TABLE "+table+" DROP CONSTRAINT "+Quote(k.Name),
 				"ALTER TABLE "+table+" ADD CONSTRAINT "+Quote(k.Name)+" "+openingWith(k.Definition, column))
+			p.add(p.shapes[name].published(name, k.Name)...)
 			led = true
 		}
 	}

@@ -95,7 +95,7 @@ func settings(config Config, tempo tempo) *river.Config {
 	river.AddWorker(workers, &mailWorker{config: config})
 	river.AddWorker(workers, newRoutineWorker(config))
 	river.AddWorker(workers, newTaskWorker(config, policy(tempo.tasks)))
-	queues := map[string]river.QueueConfig{upkeepQueue: {MaxWorkers: 1}, promptQueue: {MaxWorkers: 1}}
+	queues := map[string]river.QueueConfig{upkeepQueue: {MaxWorkers: 1}, promptQueue: {MaxWorkers: 1}, slowQueue: {MaxWorkers: slowWorkers}}
 	if config.Mailer != nil {
 		queues[queue.MailQueue] = river.QueueConfig{MaxWorkers: mailWorkers}
 	}

@@ -19,14 +19,17 @@ import (
 type Routine struct {
 	Name  string // for the log, the metrics and the queue
 	Every time.Duration
+	Limit time.Duration // of one round, for one that may outlast its Every; 0: until the next is due
 	Run   func(ctx context.Context, db pg.DB) (int64, error)
 }
 
 // What comes round often has a queue of its own, so that it waits for nothing that takes
-// long.
+// long; what may take longer than its pauses has another.
 const (
 	upkeepQueue = "upkeep"
 	promptQueue = "prompt"
+	slowQueue   = "slow"
+	slowWorkers = 4
 	promptEvery = 10 * time.Minute // and below
 	longestTime = 30 * time.Minute
 	upkeepTries = 5 // with everyday pauses nine minutes
@@ -42,7 +45,10 @@ func (r Routine) round() (river.JobArgs, *river.InsertOpts) {
 	opts := &river.InsertOpts{
 		Queue: upkeepQueue, MaxAttempts: upkeepTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: r.Every},
 	}
-	if r.prompt() {
+	switch {
+	case r.Limit > 0:
+		opts.Queue, opts.MaxAttempts = slowQueue, promptTries
+	case r.prompt():
 		opts.Queue, opts.MaxAttempts = promptQueue, promptTries
 	}
 	return RoutineJob{Name: r.Name}, opts
@@ -79,10 +85,13 @@ func newRoutineWorker(config Config) *routineWorker {
 	return &routineWorker{config: config, routines: routines, metrics: newMetrics(config.Metrics)}
 }
 
-// Timeout is how long a round may take: until the next is due, and never past half an
-// hour.
+// Timeout is how long a round may take: the routine's limit, or until the next is due, and
+// never past half an hour.
 func (w *routineWorker) Timeout(job *river.Job[RoutineJob]) time.Duration {
 	if r, known := w.routines[job.Args.Name]; known {
+		if r.Limit > 0 {
+			return min(r.Limit, longestTime)
+		}
 		return min(r.Every, longestTime)
 	}
 	return 0 // the client's own

@@ -172,11 +172,22 @@ func TestARoutineOfAnotherVersionIsLeftToIt(t *testing.T) {
 }
 
 func TestARoundMayTakeUntilTheNextIsDue(t *testing.T) {
-	worker := newRoutineWorker(Config{Routines: []Routine{{Name: "minute", Every: time.Minute}, {Name: "day", Every: 24 * time.Hour}}})
-	for name, want := range map[string]time.Duration{"minute": time.Minute, "day": longestTime, "unheard of": 0} {
+	worker := newRoutineWorker(Config{Routines: []Routine{{Name: "minute", Every: time.Minute}, {Name: "day", Every: 24 * time.Hour}, {Name: "slow", Every: time.Minute, Limit: 6 * time.Minute}}})
+	for name, want := range map[string]time.Duration{"minute": time.Minute, "day": longestTime, "slow": 6 * time.Minute, "unheard of": 0} {
 		job := &river.Job[RoutineJob]{Args: RoutineJob{Name: name}}
 		if got := worker.Timeout(job); got != want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestWhatTakesLongHoldsUpNothingThatComesRoundOften(t *testing.T) {
+	for queue, r := range map[string]Routine{
+		promptQueue: {Name: "minute", Every: time.Minute}, upkeepQueue: {Name: "day", Every: 24 * time.Hour},
+		slowQueue: {Name: "slow", Every: time.Minute, Limit: 6 * time.Minute},
+	} {
+		if _, opts := r.round(); opts.Queue != queue {
+			t.Errorf("%s waits in %s, want %s", r.Name, opts.Queue, queue)
 		}
 	}
 }

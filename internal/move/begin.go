@@ -96,15 +96,3 @@ func (r *run) watch(ctx context.Context, s Side, triggers []string) error {
 	}
 	return nil
 }
-
-// written is the transaction's hold on the target.
-func (r *run) written(ctx context.Context, tx pgx.Tx, sides []Side, work func() error) error {
-	loud, err := quieten(ctx, tx, sides, r.in)
-	if err != nil {
-		return err
-	}
-	if err := work(); err != nil {
-		return err
-	}
-	return loud()
-}

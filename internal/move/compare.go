@@ -3,35 +3,34 @@ package move
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
 const (
-	few        = 100    // changes that the cut-over may find waiting at once
-	many       = 10_000 // changes that it may not, though they do not get fewer
-	mostRounds = 100    // of catching up before it is said that writers are faster
-	litter     = 2_000  // changes carried over that are swept away together
+	few        = 100   // changes that the cut-over may find waiting
+	mostRounds = 100   // of catching up before it is said that writers are faster
+	litter     = 2_000 // changes carried over that are swept away together
 )
 
-// catchUp carries changes over until few are left, or no round leaves fewer than the one
-// before: as many come then as one round takes.
+// catchUp carries changes over until few are left, or no round leaves much fewer than the
+// one before and it is short: as many come then as one round takes, and the cut-over, which
+// carries those over while writers wait, will be as short.
 func (r *run) catchUp(ctx context.Context, back bool) error {
-	before := int64(many)
+	before := int64(math.MaxInt64)
 	for range mostRounds {
 		var carried int64
-		pairs := r.pairs(back)
-		err := r.inSnapshot(ctx, "catching up", func(tx pgx.Tx) error {
-			return r.written(ctx, tx, written(pairs), func() (err error) {
-				carried, err = r.drain(ctx, tx, pairs)
-				return err
-			})
+		began, pairs := time.Now(), r.pairs(back)
+		err := r.inSnapshot(ctx, "catching up", func(tx pgx.Tx) (err error) {
+			carried, err = r.drain(ctx, tx, pairs)
+			return err
 		})
 		if err == nil {
 			err = r.sweep(ctx, carried)
 		}
-		if err != nil || carried <= few || carried < many && carried > before/2 {
+		if err != nil || carried <= few || carried > before/2 && time.Since(began) <= r.in.MaxWait/2 {
 			return err
 		}
 		r.tell("%d changes carried over", carried)
@@ -78,7 +77,7 @@ func (r *run) compare(ctx context.Context) error {
 	})
 	if err == nil {
 		r.move = next
-		r.tell("%d tables are the same on both sides, compared in %v", len(r.move.plan.Tables), time.Since(began).Round(time.Millisecond))
+		r.tell("%d tables are the same on both sides, compared in %v", len(r.move.plan.Tables), rounded(time.Since(began)))
 	}
 	return err
 }

@@ -24,26 +24,30 @@ func (r *run) copy(ctx context.Context) error {
 		for _, at := range group {
 			tables = append(tables, r.move.plan.Tables[at])
 		}
-		if r.move.Progress.Tables[tables[0].name()].Done {
-			continue
-		}
 		began := time.Now()
-		var err error
-		if r.move.plan.atOnce(group) {
-			err = r.copyWhole(ctx, tables)
-		} else {
-			err = r.copyPages(ctx, tables[0])
-		}
-		if err != nil {
+		tables = slices.DeleteFunc(tables, func(t Table) bool { return r.move.Progress.Tables[t.name()].Done })
+		if err := r.copyGroup(ctx, tables, r.move.plan.atOnce(group)); err != nil {
 			return err
 		}
 		for _, t := range tables {
 			c := r.move.Progress.Tables[t.name()]
-			r.tell("%s copied: %d rows in %v", t.name(), c.Rows, time.Since(began).Round(time.Millisecond))
+			r.tell("%s copied: %d rows in %v", t.name(), c.Rows, rounded(time.Since(began)))
 		}
 	}
 	if r.move.To == ToSchema {
 		return r.analyze(ctx)
+	}
+	return nil
+}
+
+func (r *run) copyGroup(ctx context.Context, tables []Table, atOnce bool) error {
+	if atOnce && len(tables) > 0 {
+		return r.copyWhole(ctx, tables)
+	}
+	for _, t := range tables {
+		if err := r.copyPages(ctx, t); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -60,7 +64,7 @@ func (r *run) analyze(ctx context.Context) error {
 
 // copyWhole copies tables whose rows refer to one another.
 func (r *run) copyWhole(ctx context.Context, tables []Table) error {
-	return r.step(ctx, "copying "+tables[0].name(), func(tx pgx.Tx, next *Move) error {
+	return r.step(ctx, "copying "+tables[0].name(), tables, func(tx pgx.Tx, next *Move) error {
 		var rows []int64
 		if err := tx.QueryRow(ctx, r.sql.whole(next.plan, tables), plainly).Scan(&rows); err != nil {
 			return fmt.Errorf("copy %s: %w", tables[0].name(), err)
@@ -76,11 +80,8 @@ func (r *run) copyWhole(ctx context.Context, tables []Table) error {
 func (r *run) copyPages(ctx context.Context, t Table) error {
 	pace := newPace(r.move.Progress.Tables[t.name()].Rows)
 	for {
-		batch := r.in.Batch
-		if len(r.move.plan.target(t).Shape.Triggers) > 0 && r.move.To == ToRLS {
-			batch = min(batch, quietBatch)
-		}
-		err := r.step(ctx, "copying "+t.name(), func(tx pgx.Tx, next *Move) error {
+		batch := r.batch(r.move.plan.target(t))
+		err := r.step(ctx, "copying "+t.name(), []Table{t}, func(tx pgx.Tx, next *Move) error {
 			return r.page(ctx, tx, t, next.Progress.Tables[t.name()], batch)
 		})
 		if err != nil {
@@ -97,6 +98,14 @@ func (r *run) copyPages(ctx context.Context, t Table) error {
 			return err
 		}
 	}
+}
+
+// batch is how many rows of a side are written at once.
+func (r *run) batch(s Side) int {
+	if !r.move.plan.Silent && len(s.Shape.Triggers) > 0 && s.Tenant != "" {
+		return min(r.in.Batch, quietBatch)
+	}
+	return r.in.Batch
 }
 
 func (r *run) page(ctx context.Context, tx pgx.Tx, t Table, c *Copy, batch int) error {
@@ -121,20 +130,23 @@ func (r *run) page(ctx context.Context, tx pgx.Tx, t Table, c *Copy, batch int) 
 // step does one step of the copy in a snapshot, after what the snapshot sees of changes was
 // carried over: so the rows that are copied agree with those that were, and whatever they
 // refer to is there. The step's progress is kept in the same transaction.
-func (r *run) step(ctx context.Context, what string, work func(tx pgx.Tx, next *Move) error) error {
+func (r *run) step(ctx context.Context, what string, tables []Table, work func(tx pgx.Tx, next *Move) error) error {
 	var next Move
 	var carried int64
 	err := r.inSnapshot(ctx, what, func(tx pgx.Tx) error {
 		next = r.move.copied()
-		return r.written(ctx, tx, r.sides(next.plan.target), func() (err error) {
-			if carried, err = r.drain(ctx, tx, r.pairs(false)); err != nil {
-				return err
-			}
-			if err := work(tx, &next); err != nil {
-				return err
-			}
-			return next.save(ctx, tx)
-		})
+		var err error
+		if carried, err = r.drain(ctx, tx, r.pairs(false)); err != nil {
+			return err
+		}
+		var sides []Side
+		for _, t := range tables {
+			sides = append(sides, next.plan.target(t))
+		}
+		if err := r.written(ctx, tx, sides, func() error { return work(tx, &next) }); err != nil {
+			return err
+		}
+		return next.save(ctx, tx)
 	})
 	if err != nil {
 		return err
@@ -189,15 +201,23 @@ func (r *run) drain(ctx context.Context, tx pgx.Tx, pairs []pair) (all int64, er
 	return all, r.move.forget(ctx, tx)
 }
 
+// byKeySQL has rows looked up by their keys. How many changes there are the planner does not
+// know, and by a wrong guess a few of them cost a walk through whole tables.
+const byKeySQL = "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)"
+
 // carry carries over what was noted of the tables touched; in a circle of changes also of
 // others, of all.
 func (r *run) carry(ctx context.Context, tx pgx.Tx, touched, all []pair) error {
+	if err := execAll(ctx, tx, []string{byKeySQL}); err != nil {
+		return err
+	}
 	err := pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) error {
-		return execAll(ctx, savepoint, []string{r.sql.drain(touched)})
+		return r.written(ctx, savepoint, written(touched), func() error { return execAll(ctx, savepoint, []string{r.sql.drain(touched)}) })
 	})
 	var said *pgconn.PgError
 	if errors.As(err, &said) && said.Code == "23505" {
-		touched, err = all, r.replace(ctx, tx, all)
+		touched = all
+		err = r.written(ctx, tx, written(all), func() error { return r.replace(ctx, tx, all) })
 	}
 	if err != nil {
 		return fmt.Errorf("carry changes over: %w", err)

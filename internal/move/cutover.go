@@ -28,11 +28,11 @@ func (r *run) cutOver(ctx context.Context) error {
 	}
 	r.move.Progress.LockedUS = locked.Microseconds()
 	if err := r.move.save(ctx, r.conn); err != nil {
-		return fmt.Errorf("%s has moved; how long writers were kept out (%v) could not be kept: %w", r.move.Slug, locked, err)
+		return fmt.Errorf("%s has moved; how long writers were kept out (%v) could not be kept: %w", r.move.Slug, rounded(locked), err)
 	}
 	m, _, err := r.openMove(ctx)
 	if err == nil {
-		r.tell("%s lives in %s now; writers were kept out for %v", m.Slug, m.place(), locked.Round(100*time.Microsecond))
+		r.tell("%s lives in %s now; writers were kept out for %v", m.Slug, m.place(), rounded(locked))
 	}
 	return err
 }
@@ -50,77 +50,66 @@ func (m Move) place() string {
 // returns how long they were kept out.
 func (r *run) switchOver(ctx context.Context, what string, back bool, work func(tx pgx.Tx, m *Move) error) (time.Duration, error) {
 	var next Move
-	var locked time.Duration
+	var shut time.Time
 	err := r.again(ctx, what, func() error {
 		if err := r.catchUp(ctx, back); err != nil {
 			return err
 		}
-		next = r.move.copied()
-		open, err := r.shut(ctx)
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		err = pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			if err := lockMode(ctx, tx, r.everything(), r.in.MaxWait, "ACCESS SHARE"); err != nil { // nobody changes their columns
+		return pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) (err error) {
+			if err := r.beforehand(ctx, tx); err != nil {
+				return err
+			}
+			next = r.move.copied()
+			if shut, err = r.shut(ctx, tx); err != nil {
 				return err
 			}
 			return r.lastChanges(ctx, tx, back, func() error { return work(tx, &next) }, &next)
 		})
-		open()
-		locked = time.Since(began)
-		return err
 	})
 	if err == nil {
 		r.move = next
 	}
-	return locked, err
+	return time.Since(shut), err
 }
 
-const shutSQL = `SELECT pg_advisory_lock(hashtextextended('nself.' || @gate, 0))`
+const holdTenantSQL = `SELECT FROM tenants.tenants WHERE id = @tenant_id FOR NO KEY UPDATE`
 
-const openSQL = `SELECT pg_advisory_unlock(hashtextextended('nself.' || @gate, 0))`
-
-const waitAtMostSQL = `SELECT set_config('lock_timeout', @ms, false)`
-
-// shut waits until the transactions have ended that wrote a row of the tenant, and keeps
-// others from writing until open is called. The connection holds it and no transaction, for
-// a snapshot is to begin after it. It waits as long as a lock may.
-func (r *run) shut(ctx context.Context) (open func(), err error) {
-	gate := pgx.NamedArgs{"gate": r.move.gate()}
-	if _, err := r.conn.Exec(ctx, waitAtMostSQL, pgx.NamedArgs{"ms": fmt.Sprint(r.in.MaxWait.Milliseconds())}); err != nil {
-		return nil, err
+// beforehand is what of the cut-over can be done while writers go on: nobody changes the
+// columns of the tables, or the tenant, from here to the end of the transaction.
+func (r *run) beforehand(ctx context.Context, tx pgx.Tx) error {
+	if err := lockMode(ctx, tx, r.everything(), r.in.MaxWait, "ACCESS SHARE"); err != nil {
+		return err
 	}
-	_, err = r.conn.Exec(ctx, shutSQL, gate)
-	after := context.WithoutCancel(ctx)
-	if _, e := r.conn.Exec(after, waitAtMostSQL, pgx.NamedArgs{"ms": "0"}); err == nil {
-		err = e
-	}
-	return func() { _, _ = r.conn.Exec(after, openSQL, gate) }, err // a connection that broke has let go
-}
-
-// lastChanges is what happens under the lock.
-func (r *run) lastChanges(ctx context.Context, tx pgx.Tx, back bool, work func() error, next *Move) error {
 	if err := r.refresh(ctx, tx); err != nil {
 		return err
 	}
+	_, err := tx.Exec(ctx, holdTenantSQL, pgx.NamedArgs{"tenant_id": r.move.Tenant})
+	return err
+}
+
+const shutSQL = `SELECT pg_advisory_xact_lock(hashtextextended('nself.' || @gate, 0))`
+
+// shut waits until the transactions have ended that wrote a row of the tenant, and keeps
+// others from writing until this one ends. It waits as long as a lock may. What follows in
+// the transaction sees all that was written, since it is at READ COMMITTED.
+func (r *run) shut(ctx context.Context, tx pgx.Tx) (time.Time, error) {
+	_, err := tx.Exec(ctx, shutSQL, pgx.NamedArgs{"gate": r.move.gate()})
+	return time.Now(), err
+}
+
+// lastChanges is what happens while writers wait.
+func (r *run) lastChanges(ctx context.Context, tx pgx.Tx, back bool, work func() error, next *Move) error {
 	pairs := r.pairs(back)
 	if err := r.move.watched(ctx, tx, append(r.sides(r.move.plan.source), r.sides(r.move.plan.target)...)); err != nil {
 		return err
 	}
-	err := r.written(ctx, tx, written(pairs), func() error {
-		if _, err := r.drain(ctx, tx, pairs); err != nil {
+	if _, err := r.drain(ctx, tx, pairs); err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		if err := r.goOn(ctx, tx, p); err != nil {
 			return err
 		}
-		for _, p := range pairs {
-			if err := r.goOn(ctx, tx, p); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	if err := work(); err != nil {
 		return err

@@ -86,7 +86,7 @@ func (r *run) switchBack(ctx context.Context) error {
 		return m.flip(ctx, tx, m.To.other())
 	})
 	if err == nil {
-		r.tell("%s lives where it came from again; writers were kept out for %v", r.move.Slug, locked)
+		r.tell("%s lives where it came from again; writers were kept out for %v", r.move.Slug, rounded(locked))
 	}
 	return err
 }
@@ -152,30 +152,33 @@ func (r *run) unwatch(ctx context.Context, of func(Table) Side) error {
 // clear deletes the tenant's rows in batches, those that refer to others first.
 func (r *run) clear(ctx context.Context, of func(Table) Side) error {
 	for _, group := range r.move.plan.backwards() {
-		var sides []Side
-		for _, at := range group {
-			sides = append(sides, of(r.move.plan.Tables[at]))
+		if err := r.clearGroup(ctx, group, of); err != nil {
+			return fmt.Errorf("remove the rows of %s: %w", of(r.move.plan.Tables[group[0]]).Table, err)
 		}
-		var err error
-		if r.move.plan.atOnce(group) {
-			err = r.inTx(ctx, "removing rows", func(tx pgx.Tx) error {
-				return r.written(ctx, tx, sides, func() error { return execAll(ctx, tx, []string{r.sql.clearAll(sides)}) })
-			})
-		} else {
-			err = r.clearPages(ctx, r.move.plan.Tables[group[0]], sides[0])
-		}
-		if err != nil {
-			return fmt.Errorf("remove the rows of %s: %w", sides[0].Table, err)
+	}
+	return nil
+}
+
+func (r *run) clearGroup(ctx context.Context, group []int, of func(Table) Side) error {
+	var sides []Side
+	for _, at := range group {
+		sides = append(sides, of(r.move.plan.Tables[at]))
+	}
+	if r.move.plan.atOnce(group) {
+		return r.inTx(ctx, "removing rows", func(tx pgx.Tx) error {
+			return r.written(ctx, tx, sides, func() error { return execAll(ctx, tx, []string{r.sql.clearAll(sides)}) })
+		})
+	}
+	for i, at := range group {
+		if err := r.clearPages(ctx, r.move.plan.Tables[at], sides[i]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 func (r *run) clearPages(ctx context.Context, t Table, s Side) error {
-	batch, at, all := r.in.Batch, "", int64(0)
-	if len(s.Shape.Triggers) > 0 && s.Tenant != "" {
-		batch = min(batch, quietBatch)
-	}
+	batch, at, all := r.batch(s), "", int64(0)
 	for {
 		args := []any{plainly, batch}
 		if at != "" {

@@ -2,48 +2,33 @@ package move
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nself/tenancy/internal/pg"
 )
 
-const (
-	firstPause  = 50 * time.Millisecond
-	longestWait = 5 * time.Second
-	patience    = 10 * time.Minute // for a moment without long transactions
-)
+const patience = 10 * time.Minute // for a moment without long transactions
 
-// busy are the SQLSTATEs that pass: locks that were not to be had in time, and rows that
-// somebody else changed meanwhile.
-var busy = []string{"55P03", "57014", "40001", "40P01"}
-
-func isBusy(err error) bool {
-	var said *pgconn.PgError
-	return errors.As(err, &said) && slices.Contains(busy, said.Code)
-}
+// isBusy tells what passes: locks that were not to be had in time, and rows that somebody
+// else changed meanwhile.
+func isBusy(err error) bool { return pg.HasState(err, "55P03", "57014", "40001", "40P01") }
 
 // again does a step until nothing is in its way, with growing pauses between which nobody
 // waits for it. what says what it is, for progress.
 func (r *run) again(ctx context.Context, what string, step func() error) error {
-	pause, began := firstPause, time.Now()
-	for {
-		err := step()
-		if err == nil || ctx.Err() != nil || !isBusy(err) {
-			return err
-		}
-		if time.Since(began) > patience {
-			return fmt.Errorf("%s found no moment within %v; run the same command again when fewer long transactions write there: %w", what, patience, err)
-		}
-		r.tell("%s waits for others, next try in %v", what, pause)
-		if err := sleep(ctx, pause); err != nil {
-			return err
-		}
-		pause = min(2*pause, longestWait)
+	err := pg.Patiently(ctx, pg.Patience{
+		Passes: isBusy,
+		For:    patience,
+		Tell:   func(_ int, pause time.Duration, _ error) { r.tell("%s waits for others, next try in %v", what, pause) },
+	}, step)
+	if err != nil && isBusy(err) {
+		return fmt.Errorf("%s found no moment within %v; run the same command again when fewer long transactions write there: %w", what, patience, err)
 	}
+	return err
 }
 
 func sleep(ctx context.Context, pause time.Duration) error {

@@ -50,6 +50,7 @@ type house struct {
 	db           *pgtest.DB
 	admin, app   *pgxpool.Pool
 	acme, techco pgtest.Team
+	login        string // of conn
 }
 
 func newHouse(t testing.TB) *house {
@@ -59,7 +60,7 @@ func newHouse(t testing.TB) *house {
 
 func houseOf(t testing.TB, shared, own string, tables []string) *house {
 	t.Helper()
-	h := &house{db: pgtest.Database(t)}
+	h := &house{db: pgtest.Database(t), login: "postgres"}
 	h.admin, h.app = h.db.Superuser(t), h.db.Pool(t, "nself_app")
 	server := h.db.Pool(t, "nself_server")
 	h.acme, h.techco = pgtest.NewTeam(t, server), pgtest.NewTeam(t, server)
@@ -111,7 +112,7 @@ func (h *house) ask(t testing.TB, sql string, args ...any) string {
 // conn is a connection that a move may have.
 func (h *house) conn(t testing.TB) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), h.db.URL("postgres"))
+	conn, err := pgx.Connect(t.Context(), h.db.URL(h.login))
 	if err != nil {
 		t.Fatal(err)
 	}

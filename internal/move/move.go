@@ -9,6 +9,7 @@
 package move
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -53,6 +54,11 @@ type Input struct {
 	Batch   int           // rows that are copied in one transaction
 	Pause   time.Duration // after each batch
 	MaxWait time.Duration // how long a lock that writers wait behind is waited for
+	// Wait is how long another run, which may have been killed just now, is waited for.
+	Wait time.Duration
+	// Known is called before a tenant is cut over to a schema of its own: Hasura is to know
+	// the tables there by then. Its error is told and does not end the move; nil: nothing is.
+	Known func(context.Context) error
 	// Progress is told each step, as a sentence; nil: nobody listens.
 	Progress func(string)
 }
@@ -62,6 +68,7 @@ const (
 	DefaultBatch   = 10_000
 	MostBatch      = 1_000_000
 	DefaultMaxWait = 200 * time.Millisecond
+	DefaultWait    = 15 * time.Second
 	LeastMaxWait   = time.Millisecond
 	MostMaxWait    = time.Minute
 )
@@ -97,6 +104,7 @@ type Move struct {
 	Schema    string     `json:"schema_name"`
 	Progress  Progress   `json:"progress"`
 	Waiting   int64      `json:"waiting"` // changes that are noted and not carried over
+	Worker    int        `json:"worker"`  // process of Postgres that works on it, as Status finds; 0: none
 	StartedAt time.Time  `json:"started_at"`
 	CutAt     *time.Time `json:"cut_at"`
 	EndedAt   *time.Time `json:"ended_at"`
@@ -125,8 +133,11 @@ type Copy struct {
 // started reports whether some rows of the table may be in the copy.
 func (c *Copy) started() bool { return c.Done || c.At != "" }
 
-// Locked is how long the cut-over kept writers of the moved tables out; 0 before it.
-func (m Move) Locked() time.Duration { return time.Duration(m.Progress.LockedUS) * time.Microsecond }
+// Locked is how long the cut-over kept writers of the moved tables out, as exactly as it is
+// told, a tenth of a millisecond where it was less than a second; 0 before it.
+func (m Move) Locked() time.Duration {
+	return rounded(time.Duration(m.Progress.LockedUS) * time.Microsecond)
+}
 
 // Problems are what keeps a tenant from being moved, all of it.
 type Problems []string

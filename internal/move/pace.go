@@ -7,6 +7,14 @@ import (
 
 const between = 2 * time.Second // sentences of progress about one table
 
+// rounded is how exactly times are told.
+func rounded(d time.Duration) time.Duration {
+	if d >= time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
+}
+
 // pace is how fast a table is copied by this process.
 type pace struct {
 	began, told time.Time

@@ -20,6 +20,7 @@ type Plan struct {
 	// are referred to first, those that refer to one another in one group.
 	Groups [][]int  `json:"groups"`
 	Notes  []string `json:"notes,omitempty"`
+	Silent bool     `json:"-"` // see silent; the next login may be another
 }
 
 // Table is one table of a tenant: where it is in the shared schema and in its own.
@@ -80,6 +81,7 @@ func match(to Target, schema string, list isolation.List, shapes map[isolation.N
 		}
 	}
 	m.outside()
+	m.reads()
 	if len(m.seen) == 0 {
 		m.fail("no table of yours is registered as the tenants': nself tenant protect, or adopt, registers them")
 	}
@@ -218,9 +220,11 @@ func (m *matcher) key(t *Table) {
 		m.fail("the primary key of %s is (%s) beside the tenant, that of %s (%s)", t.Shared.Table, strings.Join(shared, ", "), t.Own.Table, strings.Join(own, ", "))
 	}
 	for _, name := range shared {
-		if c, found := t.Shared.Shape.column(name); found {
-			t.Key = append(t.Key, c)
+		c, _ := t.Shared.Shape.column(name)
+		if strings.HasPrefix(c.Type, "jsonb") {
+			m.fail("the primary key of %s has the column %s of type %s, in which a null of JSON cannot be told from none", t.Shared.Table, name, c.Type)
 		}
+		t.Key = append(t.Key, c)
 	}
 }
 

@@ -43,7 +43,7 @@ func (p Plan) copying(group []int, in Input) string {
 	for _, at := range group {
 		t := p.Tables[at]
 		names = append(names, p.source(t).Table.String()+" to "+p.target(t).Table.String())
-		loud = loud || p.To == ToRLS && len(t.Shared.Shape.Triggers) > 0
+		loud = loud || !p.Silent && p.To == ToRLS && len(t.Shared.Shape.Triggers) > 0
 	}
 	how := fmt.Sprintf("by %d rows", in.Batch)
 	if p.atOnce(group) {

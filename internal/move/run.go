@@ -21,6 +21,7 @@ type run struct {
 	sql  statements
 	ours isolation.List // the tables of this project, which do not move
 
+	may   bool  // write without triggers
 	swept int64 // changes carried over since what is left of them was removed
 }
 
@@ -41,6 +42,11 @@ func Run(ctx context.Context, conn *pgx.Conn, in Input) (Move, error) {
 	}
 	if err := r.compare(ctx); err != nil {
 		return r.move, err
+	}
+	if r.in.Known != nil && r.in.To == ToSchema {
+		if err := r.in.Known(ctx); err != nil {
+			r.tell("Hasura does not know the tables of %s yet: %v", r.move.Schema, err)
+		}
 	}
 	return r.move, r.cutOver(ctx)
 }
@@ -77,45 +83,10 @@ func Status(ctx context.Context, db pg.DB, tenant string) (m Move, found bool, e
 	if err != nil {
 		return m, false, err
 	}
-	return latest(ctx, db, who)
-}
-
-const settleSQL = `
-	SELECT set_config('role', 'nself_owner', false), set_config('search_path', 'pg_catalog', false), set_config('hasura.user', '', false),
-	       set_config('datestyle', 'ISO', false), set_config('intervalstyle', 'postgres', false), set_config('timezone', 'UTC', false),
-	       set_config('bytea_output', 'hex', false), set_config('extra_float_digits', '1', false), set_config('row_security', 'on', false),
-	       set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)`
-
-const holdSQL = `SELECT pg_try_advisory_lock(hashtextextended('nself.move:' || @tenant_id, 0))`
-
-const releaseSQL = `SELECT pg_advisory_unlock(hashtextextended('nself.move:' || @tenant_id, 0))`
-
-// take makes the connection the owner's, and the tenant's moves this process's alone.
-func take(ctx context.Context, conn *pgx.Conn, in Input) (*run, error) {
-	if err := in.Validate(); err != nil {
-		return nil, err
+	if m, found, err = latest(ctx, db, who); err == nil && found {
+		m.Worker, err = worker(ctx, db, who)
 	}
-	if _, err := conn.Exec(ctx, settleSQL); err != nil {
-		return nil, fmt.Errorf("become nself_owner, whose the tables are: %w", err)
-	}
-	who, err := findSubject(ctx, conn, in.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	held, err := pg.Scalar[bool](ctx, conn, holdSQL, pgx.NamedArgs{"tenant_id": who.ID.String()})
-	if err != nil {
-		return nil, fmt.Errorf("take the moves of %s in hand: %w", who.Slug, err)
-	}
-	if !held {
-		return nil, fmt.Errorf("another nself tenant move works on %s; --status tells how far it is", who.Slug)
-	}
-	ours, err := isolation.Ours()
-	return &run{conn: conn, in: in, who: who, ours: ours}, err
-}
-
-// release lets others take the tenant's moves in hand. A connection that broke has let go.
-func (r *run) release(ctx context.Context) {
-	_, _ = r.conn.Exec(context.WithoutCancel(ctx), releaseSQL, pgx.NamedArgs{"tenant_id": r.who.ID.String()})
+	return m, found, err
 }
 
 // openMove reads the open move of the tenant into the run.
@@ -124,8 +95,9 @@ func (r *run) openMove(ctx context.Context) (Move, bool, error) {
 	if err != nil || !found || !m.open() {
 		return Move{}, false, err
 	}
+	m.plan.Silent = m.plan.silent(r.may)
 	r.move, r.sql = m, newStatements(m)
-	return m, true, nil
+	return m, true, r.identify(ctx)
 }
 
 // refuseOther tells why an open move cannot be gone on with.
@@ -156,6 +128,8 @@ func (r *run) begin(ctx context.Context) error {
 		}
 		r.tell("going on with the move of %s that began %s", r.who.Slug, r.move.StartedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 	} else if err := r.inTx(ctx, "making the move", func(tx pgx.Tx) error { return r.make(ctx, tx) }); err != nil {
+		return err
+	} else if err := errors.Join(r.identify(ctx), r.count(ctx)); err != nil {
 		return err
 	}
 	if err := r.refresh(ctx, r.conn); err != nil || r.move.Progress.Captured {
@@ -190,8 +164,12 @@ func (r *run) plan(ctx context.Context, tx pgx.Tx) (Plan, error) {
 		return Plan{}, err
 	}
 	plan, err := match(r.in.To, schema, list, shapes)
-	plan.Made = made
-	return plan, err
+	plan.Made, plan.Silent = made, plan.silent(r.may)
+	if err != nil || plan.Silent { // then nothing is looked up
+		return plan, err
+	}
+	plan.Notes = append(plan.Notes, plan.unindexed()...)
+	return plan, r.bounded(ctx, tx, plan)
 }
 
 // read is the list of the customer's tables, and the shapes of all that a move is about.
@@ -222,11 +200,7 @@ func (r *run) make(ctx context.Context, tx pgx.Tx) error {
 	m := Move{Tenant: r.who.ID, Slug: r.who.Slug, To: r.in.To, State: Copying, Schema: plan.Schema, plan: plan, Progress: Progress{Tables: map[string]*Copy{}}}
 	w := newStatements(m)
 	for _, t := range plan.Tables {
-		c := &Copy{}
-		if err := tx.QueryRow(ctx, w.count(plan.source(t)), plainly).Scan(&c.Total); err != nil {
-			return err
-		}
-		m.Progress.Tables[t.name()] = c
+		m.Progress.Tables[t.name()] = &Copy{}
 	}
 	if plan.Made {
 		var sides []Side
@@ -245,6 +219,27 @@ func (r *run) make(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
+// count finds out how much there is to copy. It is no part of making the move, which keeps
+// tenant migrations from being registered until it ends.
+func (r *run) count(ctx context.Context) error {
+	for _, note := range r.move.plan.Notes {
+		r.tell("note: %s", note)
+	}
+	totals := map[string]int64{}
+	for _, t := range r.move.plan.Tables {
+		var rows int64
+		if err := r.conn.QueryRow(ctx, r.sql.count(r.move.plan.source(t)), plainly).Scan(&rows); err != nil {
+			return fmt.Errorf("count %s: %w", r.move.plan.source(t).Table, err)
+		}
+		totals[t.name()] = rows
+	}
+	return r.promise(ctx, func(p *Progress) {
+		for name, rows := range totals {
+			p.Tables[name].Total = rows
+		}
+	})
+}
+
 // refresh reads the tables again and refuses to go on where they are not as the plan has
 // them: a migration came between.
 func (r *run) refresh(ctx context.Context, db pg.DB) error {
@@ -260,7 +255,7 @@ func (r *run) refresh(ctx context.Context, db pg.DB) error {
 	if changed := plan.changed(now); changed != "" {
 		return fmt.Errorf("%s changed since the move began, and what was copied may lack it; %s", changed, r.wayOut())
 	}
-	now.Made = plan.Made
+	now.Made, now.Silent = plan.Made, now.silent(r.may)
 	r.move.plan = now
 	return nil
 }

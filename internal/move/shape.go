@@ -42,6 +42,8 @@ type reference struct {
 	To      uint32   `json:"to"`
 	Columns []string `json:"columns"`
 	Refers  []string `json:"refers"`
+	Valid   bool     `json:"valid"` // its rows of before were looked up too
+	Indexed bool     `json:"indexed"`
 }
 
 // referrer is a table with a foreign key to the table.
@@ -52,8 +54,9 @@ type referrer struct {
 
 // trigger is one of the customer's that runs when rows are written.
 type trigger struct {
-	Name   string `json:"name"`
-	Always bool   `json:"always"`
+	Name    string `json:"name"`
+	Always  bool   `json:"always"`
+	Replica bool   `json:"replica"` // and for what a replica writes alone
 }
 
 func (s *shape) column(name string) (column, bool) {
@@ -67,7 +70,10 @@ func (s *shape) column(name string) (column, bool) {
 // steady is the shape without what may change while a move is under way.
 func (s *shape) steady() shape {
 	same := *s
-	same.Triggers, same.Referred = nil, nil
+	same.Triggers, same.Referred, same.References = nil, nil, slices.Clone(s.References)
+	for i := range same.References {
+		same.References[i].Indexed = false
+	}
 	return same
 }
 
@@ -97,7 +103,9 @@ const shapesSQL = `
 	     JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 	     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
 	       AND d.refobjid = c.oid AND d.deptype IN ('a', 'i')),
-	  'references', (SELECT jsonb_agg(jsonb_build_object('name', k.conname::text, 'to', k.confrelid::bigint,
+	  'references', (SELECT jsonb_agg(jsonb_build_object('name', k.conname::text, 'to', k.confrelid::bigint, 'valid', k.convalidated,
+	       'indexed', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
+	          AND ((i.indkey::smallint[])[0:cardinality(k.conkey) - 1] @> k.conkey OR i.indkey[0] = k.conkey[cardinality(k.conkey)])),
 	       'columns', (SELECT jsonb_agg(a.attname::text ORDER BY o.n) FROM unnest(k.conkey) WITH ORDINALITY AS o (attnum, n)
 	          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.attnum),
 	       'refers', (SELECT jsonb_agg(a.attname::text ORDER BY o.n) FROM unnest(k.confkey) WITH ORDINALITY AS o (attnum, n)
@@ -105,9 +113,9 @@ const shapesSQL = `
 	     FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0),
 	  'referred', (SELECT jsonb_agg(DISTINCT jsonb_build_object('oid', k.conrelid::bigint, 'name', k.conrelid::regclass::text))
 	     FROM pg_catalog.pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0),
-	  'triggers', (SELECT jsonb_agg(jsonb_build_object('name', t.tgname::text, 'always', t.tgenabled = 'A') ORDER BY t.tgname)
+	  'triggers', (SELECT jsonb_agg(jsonb_build_object('name', t.tgname::text, 'always', t.tgenabled = 'A', 'replica', t.tgenabled = 'R') ORDER BY t.tgname)
 	     FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace h ON h.oid = p.pronamespace
-	     WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+	     WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A', 'R')
 	       AND (h.nspname NOT IN ('nself', 'tenants') OR p.proname = 'touch_updated_at'))) AS shape
 	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT c.relispartition

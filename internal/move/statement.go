@@ -34,7 +34,7 @@ func quoted(names []string) string {
 }
 
 // literal is a text in quotes.
-func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+func literal(text string) string { return isolation.Literal(text) }
 
 func (s Side) sql() string { return s.Table.Quoted() }
 
@@ -148,7 +148,7 @@ func (w statements) whole(p Plan, tables []Table) string {
 	var parts, counts []string
 	for i, t := range tables {
 		from, to := p.source(t), p.target(t)
-		parts = append(parts, fmt.Sprintf("put%d AS (%s SELECT %s FROM %s s WHERE %s RETURNING 1)", i, w.into(to, t), w.values(to, t, "s"), from.sql(), w.rows(from, "s")))
+		parts = append(parts, fmt.Sprintf("put%d AS (%s SELECT %s FROM %s s WHERE %s ON CONFLICT DO NOTHING RETURNING 1)", i, w.into(to, t), w.values(to, t, "s"), from.sql(), w.rows(from, "s")))
 		counts = append(counts, fmt.Sprintf("(SELECT count(*) FROM put%d)", i))
 	}
 	return "/* nself move: copy at once */ WITH " + strings.Join(parts, ",\n") + "\nSELECT ARRAY[" + joined(counts) + "]"
@@ -274,6 +274,11 @@ func (w statements) clearAll(sides []Side) string {
 // count counts the tenant's rows of a side.
 func (w statements) count(s Side) string {
 	return fmt.Sprintf("/* nself move: count */ SELECT count(*) FROM %s s WHERE %s", s.sql(), w.rows(s, "s"))
+}
+
+// countTo counts them as far as most.
+func (w statements) countTo(s Side, most int) string {
+	return fmt.Sprintf("/* nself move: count */ SELECT count(*) FROM (SELECT FROM %s s WHERE %s LIMIT %d) AS first", s.sql(), w.rows(s, "s"), most)
 }
 
 // any tells whether a side has a row of the tenant.

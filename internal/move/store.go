@@ -37,6 +37,20 @@ func findSubject(ctx context.Context, db pg.DB, ref string) (subject, error) {
 	return found, nil
 }
 
+const workerSQL = `
+	SELECT coalesce((SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+	  WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+	    AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('nself.move:' || @tenant_id, 0) LIMIT 1), 0)`
+
+// worker is the process of Postgres that works on a move of the tenant; 0 is none.
+func worker(ctx context.Context, db pg.DB, who subject) (int, error) {
+	pid, err := pg.Scalar[int](ctx, db, workerSQL, pgx.NamedArgs{"tenant_id": who.ID.String()})
+	if err != nil {
+		return 0, fmt.Errorf("look who works on the move: %w", err)
+	}
+	return pid, nil
+}
+
 type moveRow struct {
 	ID        string
 	To        Target `db:"target"`
@@ -132,14 +146,15 @@ func (m Move) forget(ctx context.Context, db pg.DB) error {
 	return err
 }
 
+// The way back is open to a deleted tenant too: no purge begins before its move is ended.
 const flipSQL = `
-	UPDATE tenants.tenants SET strategy = @strategy WHERE id = @tenant_id AND strategy = @before AND status <> 'deleted'`
+	UPDATE tenants.tenants SET strategy = @strategy WHERE id = @tenant_id AND strategy = @before AND (@back OR status <> 'deleted')`
 
 const changedSQL = `UPDATE tenants.tenant_schemas SET changed_at = clock_timestamp() WHERE tenant_id = @tenant_id`
 
 // flip has the tenant live at the target from this transaction on.
 func (m Move) flip(ctx context.Context, db pg.DB, to Target) error {
-	tag, err := db.Exec(ctx, flipSQL, pgx.NamedArgs{"tenant_id": m.Tenant, "strategy": string(to), "before": string(to.other())})
+	tag, err := db.Exec(ctx, flipSQL, pgx.NamedArgs{"tenant_id": m.Tenant, "strategy": string(to), "before": string(to.other()), "back": to != m.To})
 	if err == nil && tag.RowsAffected() != 1 {
 		return fmt.Errorf("the tenant %s was deleted meanwhile, or somebody changed its strategy; restore it, or take the move back with --undo", m.Slug)
 	}

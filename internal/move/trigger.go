@@ -31,8 +31,13 @@ func (m Move) triggers() []string {
 	return []string{prefix + "_await", prefix + "_gone", prefix + "_put", prefix + "_stop_gone", prefix + "_stop_put", prefix + "_truncate"}
 }
 
+// moverSetting is the setting by which the session of a move, and what references cascade
+// in it, is told from other writers that act as the owner: functions, events, migrations.
+// Whoever has not set the role himself, as nobody can in a function, is not believed it.
+const moverSetting = "nself.mover"
+
 // watch makes the triggers of a side. They run whatever the session_replication_role of a
-// writer. This program, and what references cascade, act as the owner and are not refused.
+// writer. Nobody but the move itself writes where the tenant does not live.
 func (w statements) watch(t Table, s, other Side, here place) []string {
 	gate, names := literal(w.move.gate()), w.move.triggers()
 	await := fmt.Sprintf("nself.await_move(%s, %s)", literal(w.move.Tenant.String()), gate)
@@ -40,25 +45,17 @@ func (w statements) watch(t Table, s, other Side, here place) []string {
 	stop := "nself.refuse_moved_write(" + joined([]string{gate, literal(string(here)), literal(fmt.Sprintf("the rows of tenant %s are not in %s", w.move.Slug, s.Table)),
 		literal("Write to " + other.Table.String() + ": that is where the tenant lives.")}) + ")"
 	const made = "CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION %s"
-	row := func(alias string, stopped bool) string {
-		var when []string
-		if stopped {
-			when = append(when, "current_user <> 'nself_owner'")
-		}
-		if s.Tenant != "" {
-			when = append(when, w.rows(s, alias))
-		}
-		if len(when) == 0 {
-			return "ROW"
-		}
-		return "ROW WHEN (" + strings.Join(when, " AND ") + ")"
+	// What the move writes it writes where nothing is noted.
+	row := func(alias string) string {
+		return fmt.Sprintf("ROW WHEN (%s AND NOT (current_user = 'nself_owner' AND current_setting('role') = 'nself_owner' AND coalesce(current_setting('%s', true), '') = %s))",
+			w.rows(s, alias), moverSetting, literal(w.move.ID))
 	}
 	all := []string{
 		fmt.Sprintf(made, names[0], "BEFORE INSERT OR UPDATE OR DELETE", s.sql(), "STATEMENT", await),
-		fmt.Sprintf(made, names[1], "AFTER DELETE", s.sql(), row("OLD", false), note),
-		fmt.Sprintf(made, names[2], "AFTER INSERT OR UPDATE", s.sql(), row("NEW", false), note),
-		fmt.Sprintf(made, names[3], "AFTER DELETE", s.sql(), row("OLD", true), stop),
-		fmt.Sprintf(made, names[4], "AFTER INSERT OR UPDATE", s.sql(), row("NEW", true), stop),
+		fmt.Sprintf(made, names[1], "AFTER DELETE", s.sql(), row("OLD"), note),
+		fmt.Sprintf(made, names[2], "AFTER INSERT OR UPDATE", s.sql(), row("NEW"), note),
+		fmt.Sprintf(made, names[3], "AFTER DELETE", s.sql(), row("OLD"), stop),
+		fmt.Sprintf(made, names[4], "AFTER INSERT OR UPDATE", s.sql(), row("NEW"), stop),
 		fmt.Sprintf(made, names[5], "BEFORE TRUNCATE", s.sql(), "STATEMENT", "nself.refuse_moved_truncate()"),
 	}
 	for _, name := range names {
@@ -109,6 +106,9 @@ func quieten(ctx context.Context, tx pgx.Tx, sides []Side, in Input) (loud func(
 	var off, on, tables []string
 	for _, s := range sides {
 		for _, t := range s.Shape.Triggers {
+			if t.Replica {
+				continue
+			}
 			enable := "ENABLE"
 			if t.Always {
 				enable = "ENABLE ALWAYS"

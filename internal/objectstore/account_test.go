@@ -78,11 +78,11 @@ func TestRemovedIsEveryVersionAndEveryUploadUnderWay(t *testing.T) {
 	if _, err := core.NewMultipartUpload(t.Context(), "ours", "parts", minio.PutObjectOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	removed, err := store.RemoveBucket(t.Context(), "ours")
+	removed, err := store.RemoveBucket(t.Context(), "ours", func() {})
 	if err != nil || removed < 4 {
 		t.Errorf("%d removed, %v", removed, err)
 	}
-	if removed, err := store.RemoveBucket(t.Context(), "ours"); err != nil || removed != 0 {
+	if removed, err := store.RemoveBucket(t.Context(), "ours", func() {}); err != nil || removed != 0 {
 		t.Errorf("again: %d removed, %v", removed, err)
 	}
 	for bucket, want := range map[string]bool{"ours": false, "theirs": true} {

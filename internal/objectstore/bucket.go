@@ -73,9 +73,10 @@ func (s *Store) Buckets(ctx context.Context) (map[string]bool, error) {
 
 // RemoveBucket deletes everything in the bucket, every version and every upload under way
 // included, and the bucket, and says how many objects there were. One that is not there is
-// no error. Nobody may be writing: its account goes first.
-func (s *Store) RemoveBucket(ctx context.Context, bucket string) (removed int64, err error) {
-	if removed, err = s.empty(ctx, bucket); err == nil {
+// no error. Nobody may be writing: its account goes first. It calls moves with every one of
+// them, from another goroutine.
+func (s *Store) RemoveBucket(ctx context.Context, bucket string, moves func()) (removed int64, err error) {
+	if removed, err = s.empty(ctx, bucket, moves); err == nil {
 		err = s.s3.RemoveBucket(ctx, bucket)
 	}
 	if err == nil || minio.ToErrorResponse(err).Code == noBucket {
@@ -86,14 +87,14 @@ func (s *Store) RemoveBucket(ctx context.Context, bucket string) (removed int64,
 
 const noBucket = "NoSuchBucket"
 
-func (s *Store) empty(ctx context.Context, bucket string) (removed int64, err error) {
+func (s *Store) empty(ctx context.Context, bucket string, moves func()) (removed int64, err error) {
 	listing, stop := context.WithCancel(ctx)
 	defer stop() // ends the listing where it is given up
 	objects := make(chan minio.ObjectInfo)
 	listed := make(chan error, 1)
 	go func() {
 		defer close(objects)
-		listed <- s.each(listing, bucket, objects, &removed)
+		listed <- s.each(listing, bucket, objects, func() { removed++; moves() })
 	}()
 	var faults []error
 	for fault := range s.s3.RemoveObjects(ctx, bucket, objects, minio.RemoveObjectsOptions{GovernanceBypass: true}) {
@@ -111,14 +112,14 @@ func (s *Store) empty(ctx context.Context, bucket string) (removed int64, err er
 }
 
 // each sends every version of every object.
-func (s *Store) each(ctx context.Context, bucket string, to chan<- minio.ObjectInfo, sent *int64) error {
+func (s *Store) each(ctx context.Context, bucket string, to chan<- minio.ObjectInfo, sent func()) error {
 	for object := range s.s3.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true, WithVersions: true}) {
 		if object.Err != nil {
 			return object.Err
 		}
 		select {
 		case to <- object:
-			*sent++
+			sent()
 		case <-ctx.Done():
 			return ctx.Err()
 		}

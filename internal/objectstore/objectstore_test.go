@@ -76,7 +76,7 @@ func place(t *testing.T, store *objectstore.Store, name string) *minio.Client {
 	}
 	t.Cleanup(func() {
 		_ = store.RemoveAccount(context.Background(), name)
-		_, _ = store.RemoveBucket(context.Background(), name)
+		_, _ = store.RemoveBucket(context.Background(), name, func() {})
 	})
 	return client
 }

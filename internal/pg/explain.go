@@ -67,7 +67,7 @@ func overBudget(pgErr *pgconn.PgError) *fault.Fault {
 		return fault.New(fault.BudgetExceeded, "%s", message).With("budget", budget)
 	}
 	switch {
-	case pgErr.ConstraintName == "tenant_budget_connections":
+	case pgErr.ConstraintName == seatConstraint:
 		return refuse("connections", pgErr.Message+"; try again").With("retryAfter", seatWait)
 	case pgErr.ConstraintName == "tenant_budget_rows":
 		return refuse("rows", pgErr.Message)

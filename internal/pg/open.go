@@ -19,6 +19,11 @@ type trust struct {
 	Member bool   `db:"member"`
 }
 
+// usualConnections is how many connections a server's pool has at most where its URL does
+// not say: twice the transactions that one tenant may have open by the default budget
+// (the migration 1795446000000_budgets), so that none fills it.
+const usualConnections = 20
+
 // OpenServer connects as nself_server. It refuses a role that row-level security does
 // not bind (a superuser, BYPASSRLS): the wall between tenants would not stand; and one
 // that cannot become nself_tenant.
@@ -26,6 +31,9 @@ func OpenServer(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL is not a Postgres URL") // the library's error may quote the password
+	}
+	if said, err := pgx.ParseConfig(url); err == nil && said.RuntimeParams["pool_max_conns"] == "" {
+		config.MaxConns = max(config.MaxConns, usualConnections)
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "nself-server"
 	pool, err := pgxpool.NewWithConfig(ctx, config)

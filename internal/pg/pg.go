@@ -21,11 +21,6 @@ type DB interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-// InTx runs work in one transaction and commits it where work returns nil.
-func InTx(ctx context.Context, db DB, work func(tx pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, db, work)
-}
-
 // The seat is taken as nself_server, before the role changes.
 const enterTenantSQL = `
 SELECT nself.take_seat(set_config('hasura.user', @session, true)::jsonb), set_config('role', 'nself_tenant', true)`
@@ -37,7 +32,11 @@ const enterServerSQL = `SELECT set_config('hasura.user', @session, true)`
 // statement may run. Where the tenant has as many transactions open as its budget lets it,
 // the error is one that Explain turns into budget-exceeded.
 func EnterTenant(ctx context.Context, tx pgx.Tx, s session.Session) error {
-	return enter(ctx, tx, enterTenantSQL, s)
+	err := enter(ctx, tx, enterTenantSQL, s)
+	if Constraint(err) == seatConstraint {
+		return noSeat{err}
+	}
+	return err
 }
 
 // EnterServer leaves the transaction as nself_server, which sees every tenant, and only

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,28 +52,31 @@ type Purger struct{ config Config }
 func New(config Config) *Purger { return &Purger{config} }
 
 const (
-	few       = 100    // tenants in one round
+	fewTold   = 20     // errors of one round
 	batch     = 10_000 // rows of one table in one transaction
 	roundTime = 25 * time.Minute
 )
 
+// dueAllTenantsSQL comes to everyone in turn, however many cannot be purged.
 const dueAllTenantsSQL = `
-SELECT id FROM nself.purges WHERE done_at IS NULL
-UNION
-SELECT id FROM tenants.tenants WHERE status = 'deleted' AND purge_after <= now()
-ORDER BY id LIMIT @few`
+SELECT d.id FROM (
+  SELECT id FROM nself.purges WHERE done_at IS NULL
+  UNION
+  SELECT id FROM tenants.tenants WHERE status = 'deleted' AND purge_after <= now()
+) d LEFT JOIN nself.purges p ON p.id = d.id
+ORDER BY p.tried_at NULLS FIRST, d.id`
 
 // Round purges the tenants that are due, as far as a round's time goes, and returns how many
-// it finished. One that cannot be purged does not hold up the others; the error names each.
+// it finished. One that cannot be purged does not hold up the others; the error names the first.
 func (p *Purger) Round(ctx context.Context, db pg.DB) (done int64, err error) {
-	due, err := pg.All[struct{ ID id.Tenant }](ctx, db, dueAllTenantsSQL, pgx.NamedArgs{"few": few})
+	due, err := pg.All[struct{ ID id.Tenant }](ctx, db, dueAllTenantsSQL, nil)
 	if err != nil {
 		return 0, fmt.Errorf("look for tenants that are due to be purged: %w", err)
 	}
 	var faults []error
 	for until := time.Now().Add(roundTime); len(due) > 0 && time.Now().Before(until); due = due[1:] {
 		switch finished, err := p.Purge(ctx, due[0].ID); {
-		case err != nil:
+		case err != nil && len(faults) < fewTold:
 			faults = append(faults, fmt.Errorf("purge tenant %s: %w", due[0].ID, err))
 		case finished:
 			done++
@@ -102,7 +106,8 @@ func (p *Purger) Purge(ctx context.Context, tenant id.Tenant) (bool, error) {
 			return false, fmt.Errorf("step %s: %w", step.name, err)
 		}
 	}
-	return true, p.prove(ctx, tenant)
+	err = p.prove(ctx, tenant)
+	return err == nil, err
 }
 
 const beginSQL = `
@@ -113,25 +118,34 @@ WITH due AS (
 ), begun AS (
   INSERT INTO nself.purges (id, slug, steps)
   SELECT id, slug, jsonb_strip_nulls(jsonb_build_object('strategy', strategy, 'schema_name', schema_name,
-    'place_names', (SELECT jsonb_object_agg(r.kind, r.name) FROM tenants.tenant_resources r WHERE r.tenant_id = @tenant_id))) FROM due
+    'place_names', (SELECT jsonb_object_agg(r.kind, r.name) FROM tenants.tenant_resources r WHERE r.tenant_id = @tenant_id),
+    'customers', (SELECT jsonb_agg(DISTINCT c.id) FROM billing.customers b, unnest(b.former || b.stripe_id) AS c (id) WHERE b.tenant_id = @tenant_id),
+    'moves', (SELECT jsonb_agg(replace(m.id::text, '-', '')) FROM nself.moves m WHERE m.tenant_id = @tenant_id))) FROM due
   ON CONFLICT (id) DO NOTHING RETURNING id
 )
 SELECT EXISTS (SELECT FROM begun) OR EXISTS (SELECT FROM nself.purges WHERE id = @tenant_id AND done_at IS NULL)`
 
-const movingSQL = `SELECT EXISTS (SELECT FROM nself.moves WHERE tenant_id = @tenant_id AND state IN ('copying', 'cut'))`
+const obstaclesSQL = `SELECT tenants.purge_obstacles(@tenant_id)`
+
+const triedSQL = `UPDATE nself.purges SET tried_at = now() WHERE id = @tenant_id AND done_at IS NULL`
 
 // begin is what a restore comes too late after: it waits for the same lock.
 func (p *Purger) begin(ctx context.Context, tenant id.Tenant) (bool, error) {
 	args := pgx.NamedArgs{"tenant_id": tenant}
-	switch moving, err := pg.Scalar[bool](ctx, p.config.DB, movingSQL, args); {
+	switch obstacles, err := pg.Scalar[[]string](ctx, p.config.DB, obstaclesSQL, args); {
 	case err != nil:
-		return false, err
-	case moving:
-		return false, errors.New("a move of it is open: confirm or undo it with nself tenant move")
+		return false, fmt.Errorf("look what is in the way: %w", err)
+	case len(obstacles) > 0:
+		return false, errors.New(strings.Join(obstacles, "; "))
 	}
 	begun, err := pg.Scalar[bool](ctx, p.config.DB, beginSQL, args)
 	if err != nil {
 		return false, fmt.Errorf("begin: %w", err)
+	}
+	if begun {
+		if _, err := p.config.DB.Exec(ctx, triedSQL, args); err != nil {
+			return false, fmt.Errorf("begin: %w", err)
+		}
 	}
 	return begun, nil
 }

@@ -2,6 +2,7 @@ package purge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,9 +20,14 @@ func at() map[string]any { return map[string]any{"at": time.Now().UTC()} }
 
 const schemaSQL = `SELECT EXISTS (SELECT FROM tenants.tenant_schemas WHERE tenant_id = @tenant_id)`
 
+const trackedSQL = `
+SELECT EXISTS (SELECT FROM tenants.tenant_schemas s JOIN nself.tracked_schemas k ON k.schema_name = s.schema_name WHERE s.tenant_id = @tenant_id)`
+
 // untrack comes before the schema goes, so that Hasura serves no table that is not there.
+// What becomes of others' schemas in the same change is not this tenant's matter.
 func (p *Purger) untrack(ctx context.Context, tenant id.Tenant) (any, error) {
-	has, err := pg.Scalar[bool](ctx, p.config.DB, schemaSQL, pgx.NamedArgs{"tenant_id": tenant})
+	args := pgx.NamedArgs{"tenant_id": tenant}
+	has, err := pg.Scalar[bool](ctx, p.config.DB, schemaSQL, args)
 	if err != nil || !has {
 		return nil, err
 	}
@@ -29,32 +35,27 @@ func (p *Purger) untrack(ctx context.Context, tenant id.Tenant) (any, error) {
 		p.config.Log.WarnContext(ctx, "a schema is dropped without Hasura being told: HASURA_GRAPHQL_ENDPOINT is not set; run nself tenant migrate", "tenant_id", tenant)
 		return nil, nil
 	}
-	_, err = p.config.Untrack(ctx)
-	return at(), err
+	_, failed := p.config.Untrack(ctx)
+	switch tracked, err := pg.Scalar[bool](ctx, p.config.DB, trackedSQL, args); {
+	case err != nil:
+		return nil, err
+	case tracked && failed == nil:
+		return nil, errors.New("its schema is still served by Hasura")
+	case tracked:
+		return nil, failed
+	case failed != nil:
+		p.config.Log.WarnContext(ctx, "Hasura was told of the end of a schema, and not of everything", "tenant_id", tenant, "error", failed)
+	}
+	return at(), nil
 }
 
-const dropSchemaSQL = `SELECT tenants.drop_tenant_schema(@tenant_id)`
-
-// lockSQL is false for a tenant that is not due, and none where it is gone.
-const lockSQL = `SELECT status = 'deleted' AND purge_after <= now() FROM tenants.tenants WHERE id = @tenant_id FOR UPDATE`
+const dropSchemaSQL = `SELECT tenants.purge_tenant_schema(@tenant_id)`
 
 func (p *Purger) dropSchema(ctx context.Context, tenant id.Tenant) (told any, err error) {
-	args := pgx.NamedArgs{"tenant_id": tenant}
-	err = pg.InTx(ctx, p.config.DB, func(tx pgx.Tx) error {
-		switch due, err := pg.Scalar[bool](ctx, tx, lockSQL, args); {
-		case pg.NoRow(err):
-			return nil
-		case err != nil:
-			return err
-		case !due:
-			return fmt.Errorf("it is not due any more")
-		}
-		dropped, err := pg.Scalar[bool](ctx, tx, dropSchemaSQL, args)
-		if dropped {
-			told = at()
-		}
-		return err
-	})
+	dropped, err := pg.Scalar[bool](ctx, p.config.DB, dropSchemaSQL, pgx.NamedArgs{"tenant_id": tenant})
+	if dropped {
+		told = at()
+	}
 	return told, err
 }
 
@@ -98,6 +99,18 @@ const (
 	purgeInboxSQL = `UPDATE nself.inbox SET payload = NULL WHERE payload IS NOT NULL AND strpos(payload::text, @tenant_id::uuid::text) > 0`
 )
 
+// What Stripe told of the tenant's customers: that an event was had stays, so that it is not
+// taken for a new one.
+const (
+	purgeEventsSQL = `
+UPDATE billing.stripe_events e SET payload = '{}', object_id = NULL WHERE ` + aboutTenant
+	purgeObjectsSQL = `
+DELETE FROM billing.stripe_objects o
+WHERE EXISTS (SELECT FROM nself.purges p WHERE p.id = @tenant_id AND (p.steps -> 'customers' ? o.customer_id OR p.steps -> 'customers' ? o.object_id))`
+	aboutTenant = `strpos(e.payload, @tenant_id::uuid::text) > 0
+  OR EXISTS (SELECT FROM nself.purges p, jsonb_array_elements(p.steps -> 'customers') AS c (id) WHERE p.id = @tenant_id AND strpos(e.payload, c.id::text) > 0)`
+)
+
 func (p *Purger) end(ctx context.Context, tenant id.Tenant) (told any, err error) {
 	args := pgx.NamedArgs{"tenant_id": tenant}
 	err = pg.InTx(ctx, p.config.DB, func(tx pgx.Tx) error {
@@ -105,7 +118,7 @@ func (p *Purger) end(ctx context.Context, tenant id.Tenant) (told any, err error
 		if err != nil {
 			return err
 		}
-		for _, sql := range []string{purgeJobsSQL, purgeInboxSQL} {
+		for _, sql := range []string{purgeJobsSQL, purgeInboxSQL, purgeEventsSQL, purgeObjectsSQL} {
 			if _, err := tx.Exec(ctx, sql, args); err != nil {
 				return err
 			}
@@ -125,7 +138,14 @@ const leftSQL = `
 SELECT p.slug, coalesce(p.steps ->> 'schema_name', '') AS schema_name, coalesce(p.steps -> 'place_names', '{}') AS place_names,
   EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = p.steps ->> 'schema_name'
           AND NOT EXISTS (SELECT FROM tenants.tenant_schemas s WHERE s.schema_name = n.nspname)) AS schema_left,
-  EXISTS (SELECT FROM nself.river_job j WHERE j.kind <> 'routine' AND j.state <> 'running' AND strpos(j.args::text, @tenant_id::uuid::text) > 0) AS jobs_left
+  EXISTS (SELECT FROM nself.river_job j WHERE j.kind <> 'routine' AND j.state <> 'running' AND strpos(j.args::text, @tenant_id::uuid::text) > 0) AS jobs_left,
+  EXISTS (SELECT FROM nself.tracked_schemas k WHERE k.schema_name = p.steps ->> 'schema_name'
+          AND NOT EXISTS (SELECT FROM tenants.tenant_schemas s WHERE s.schema_name = k.schema_name)) AS tracked,
+  EXISTS (SELECT FROM billing.stripe_events e WHERE ` + aboutTenant + `) AS events_left,
+  coalesce(p.steps -> 'moves', '[]') AS moves,
+  EXISTS (SELECT FROM jsonb_array_elements_text(p.steps -> 'moves') AS m (hex) WHERE
+    EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE starts_with(g.tgname, 'nself_move_' || m.hex))
+    OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = 'move_gate_' || m.hex)) AS moves_left
 FROM nself.purges p WHERE p.id = @tenant_id`
 
 const doneSQL = `
@@ -185,6 +205,10 @@ func (p *Purger) look(ctx context.Context, tenant id.Tenant) (found proof, err e
 		SchemaName string                   `db:"schema_name"`
 		SchemaLeft bool                     `db:"schema_left"`
 		JobsLeft   bool                     `db:"jobs_left"`
+		Tracked    bool                     `db:"tracked"`
+		EventsLeft bool                     `db:"events_left"`
+		Moves      []string                 `db:"moves"`
+		MovesLeft  bool                     `db:"moves_left"`
 		PlaceNames map[resource.Kind]string `db:"place_names"`
 	}](ctx, p.config.DB, leftSQL, args)
 	if err != nil {
@@ -193,8 +217,15 @@ func (p *Purger) look(ctx context.Context, tenant id.Tenant) (found proof, err e
 	found.slug = rest.Slug
 	if rest.SchemaName != "" {
 		found.see("schema "+rest.SchemaName, rest.SchemaLeft)
+		if p.config.Untrack != nil {
+			found.see("Hasura's tables of "+rest.SchemaName, rest.Tracked)
+		}
+	}
+	if len(rest.Moves) > 0 {
+		found.see("triggers and gates of moves", rest.MovesLeft)
 	}
 	found.see("jobs", rest.JobsLeft)
+	found.see("events of Stripe", rest.EventsLeft)
 	looked, left, err := p.config.Places.Remains(ctx, rest.PlaceNames)
 	found.Looked, found.Left = append(found.Looked, looked...), append(found.Left, left...)
 	return found, err

@@ -56,10 +56,7 @@ func (c *Client) Ensure(ctx context.Context, u User) error {
 	if err := c.redis.Do(ctx, rules...).Err(); err != nil {
 		return explain("make user "+u.Name, err)
 	}
-	if err := c.putOut(ctx, u.Name); err != nil {
-		return err
-	}
-	return c.save(ctx)
+	return c.putOut(ctx, u.Name)
 }
 
 // putOut ends the connections of a user: a new rule alone leaves them signed in.
@@ -72,9 +69,9 @@ func (c *Client) putOut(ctx context.Context, name string) error {
 
 func noUser(err error) bool { return strings.Contains(err.Error(), "No such user") }
 
-// save keeps the users over a restart where the server has a file for them; where it has
+// Save keeps the users over a restart where the server has a file for them; where it has
 // none they are made again by whoever misses them.
-func (c *Client) save(ctx context.Context) error {
+func (c *Client) Save(ctx context.Context) error {
 	err := c.redis.Do(ctx, "ACL", "SAVE").Err()
 	if err != nil && !strings.Contains(err.Error(), "not configured to use an ACL file") {
 		return explain("keep its users in their file", err)
@@ -88,7 +85,7 @@ func (c *Client) Remove(ctx context.Context, name string) error {
 	if err := c.redis.Do(ctx, "ACL", "DELUSER", name).Err(); err != nil {
 		return explain("remove user "+name, err)
 	}
-	return c.save(ctx)
+	return nil
 }
 
 // Users tells of each user whether somebody can sign in as it.
@@ -112,14 +109,18 @@ func (c *Client) Users(ctx context.Context) (map[string]bool, error) {
 const scanned = 1000
 
 // RemoveKeys deletes every key that begins with the prefix, and says how many there were.
-// The server goes on serving meanwhile.
-func (c *Client) RemoveKeys(ctx context.Context, prefix string) (removed int64, err error) {
+// The server goes on serving meanwhile. It calls moves with every step of its search.
+func (c *Client) RemoveKeys(ctx context.Context, prefix string, moves func()) (removed int64, err error) {
 	if !plain.MatchString(prefix) {
 		return 0, fmt.Errorf("redis: %.80q is no prefix to delete by", prefix)
 	}
 	// A scan tells of every key that is there from its beginning to its end; one more
 	// finds nothing, unless somebody writes.
 	err = c.scan(ctx, prefix, func(keys []string) error {
+		moves()
+		if len(keys) == 0 {
+			return nil
+		}
 		n, err := c.redis.Unlink(ctx, keys...).Result()
 		removed += n
 		return err
@@ -132,7 +133,12 @@ func (c *Client) HasKeys(ctx context.Context, prefix string) (bool, error) {
 	if !plain.MatchString(prefix) {
 		return false, fmt.Errorf("redis: %.80q is no prefix to look for", prefix)
 	}
-	err := c.scan(ctx, prefix, func([]string) error { return errFound })
+	err := c.scan(ctx, prefix, func(keys []string) error {
+		if len(keys) > 0 {
+			return errFound
+		}
+		return nil
+	})
 	if errors.Is(err, errFound) {
 		return true, nil
 	}
@@ -145,7 +151,7 @@ func (c *Client) scan(ctx context.Context, prefix string, each func(keys []strin
 	var cursor uint64
 	for {
 		keys, next, err := c.redis.Scan(ctx, cursor, prefix+"*", scanned).Result()
-		if err == nil && len(keys) > 0 {
+		if err == nil {
 			err = each(keys)
 		}
 		switch {

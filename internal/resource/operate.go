@@ -19,7 +19,7 @@ const columns = `tenant_id, kind, name, wanted, generation, made, open, made_at,
 // Rotate waits for who is at the place just now: never longer than a claim.
 const rotateSQL = `
 UPDATE tenants.tenant_resources
-SET generation = generation + 1, secret = @secret, failure = NULL, tries = 0, next_at = least(next_at, now() + @claimed::interval)
+SET generation = generation + 1, secret = @secret, failure = NULL, tries = 0, next_at = least(coalesce(next_at, now()), now() + @claimed::interval)
 WHERE tenant_id = @tenant_id AND kind = @kind AND wanted
 RETURNING ` + columns
 

@@ -2,10 +2,13 @@ package resource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,8 +17,41 @@ import (
 )
 
 const unwantSQL = `
-UPDATE tenants.tenant_resources SET wanted = false, next_at = least(next_at, now() + @claimed::interval)
+UPDATE tenants.tenant_resources SET wanted = false, next_at = least(coalesce(next_at, now()), now() + @claimed::interval)
 WHERE tenant_id = @tenant_id AND wanted`
+
+var errStill = fmt.Errorf("nothing moved for %v", tryTime)
+
+const holdSQL = `
+UPDATE tenants.tenant_resources SET next_at = now() + @claimed::interval WHERE tenant_id = @tenant_id AND kind = @kind AND NOT wanted`
+
+// remove makes an end of a place for as long as something moves: what a tenant leaves may be
+// more than is removed within a minute. The place stays this server's meanwhile.
+func (k *Keeper) remove(ctx context.Context, c claim, p Place) (moved bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	still := time.AfterFunc(tryTime, func() { cancel(errStill) })
+	defer still.Stop()
+	var mu sync.Mutex
+	held := time.Now()
+	p.Moves = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		moved = true
+		still.Reset(tryTime)
+		if time.Since(held) > claimed/4 {
+			held = time.Now()
+			_, _ = k.config.DB.Exec(ctx, holdSQL, pgx.NamedArgs{"tenant_id": c.Tenant, "kind": c.Kind, "claimed": claimed}) // else another server helps
+		}
+	}
+	err = k.config.Sites[c.Kind].Remove(ctx, p)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return moved && !errors.Is(err, errStill), err
+}
 
 const standingSQL = `
 SELECT kind, coalesce(failure, '') AS failure FROM tenants.tenant_resources

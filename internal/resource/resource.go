@@ -37,8 +37,8 @@ type Resource struct {
 	Open       bool       `db:"open"`       // whether the credentials let in
 	MadeAt     *time.Time `db:"made_at"`
 	RemovedAt  *time.Time `db:"removed_at"`
-	Tries      int        `db:"tries"` // that failed since something was last done
-	NextAt     time.Time  `db:"next_at"`
+	Tries      int        `db:"tries"`   // that failed since something was last done
+	NextAt     *time.Time `db:"next_at"` // nil: it is as it is wanted
 	Failure    *string    `db:"failure"` // of the last try, where it failed
 	CreatedAt  time.Time  `db:"created_at"`
 }
@@ -70,6 +70,9 @@ type Site interface {
 	// Remove makes an end of the place and of everything in it.
 	Remove(ctx context.Context, p Place) error
 
+	// Keep has what was made and removed since stand over a restart of the service.
+	Keep(ctx context.Context) error
+
 	// Standing tells of every place by its name whether it is open.
 	Standing(ctx context.Context) (map[string]bool, error)
 
@@ -86,6 +89,7 @@ type Place struct {
 	Name   string
 	Secret string // what opens it; empty where it is removed
 	Open   bool   // false: nobody is let in, and whoever is there is put out
+	Moves  func() // where it is removed: called with every part that is gone or looked at, at once from several goroutines
 }
 
 // Credentials are how a tenant's services reach its place.

@@ -77,10 +77,10 @@ func (k *Keeper) newSecret(tenant id.Tenant, kind Kind) []byte {
 }
 
 const madeAllTenantsSQL = `
-SELECT name, open FROM tenants.tenant_resources WHERE kind = @kind AND wanted AND made = generation AND next_at <= now()`
+SELECT name, open FROM tenants.tenant_resources WHERE kind = @kind AND wanted AND made = generation AND (next_at IS NULL OR next_at <= now())`
 
 const missAllTenantsSQL = `
-UPDATE tenants.tenant_resources SET made = 0 WHERE kind = @kind AND name = ANY (@names::text[]) AND wanted`
+UPDATE tenants.tenant_resources SET made = 0, next_at = now() WHERE kind = @kind AND name = ANY (@names::text[]) AND wanted`
 
 // miss finds places that were made and are not there, or not as they were left: a Redis that
 // was started again without a file of users has none.

@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/nself/tenancy/internal/pg"
 )
@@ -77,16 +76,19 @@ type policy struct {
 
 // catalog is everything that is read before anything is judged.
 type catalog struct {
-	tables []table // by schema and name
+	tables    []table // by schema and name
+	named     map[string]*table
+	referrers map[uint32][]referrer // by what is referred to
 }
 
-func (c catalog) find(name string) *table {
-	at := slices.IndexFunc(c.tables, func(t table) bool { return t.Key == name })
-	if at < 0 {
-		return nil
-	}
-	return &c.tables[at]
+// referrer is a foreign key with its table.
+type referrer struct {
+	table   *table
+	foreign foreign
 }
+
+// find is the table of a key, nil where there is none.
+func (c catalog) find(name string) *table { return c.named[name] }
 
 const userSchemas = ` AND n.nspname !~ '^(pg_|citus)' AND n.nspname NOT IN ('information_schema', 'hdb_catalog', 'columnar')`
 
@@ -165,10 +167,10 @@ func readCatalog(ctx context.Context, db pg.DB) (catalog, error) {
 	if err != nil {
 		return catalog{}, fmt.Errorf("read the catalog: %w", err)
 	}
-	c := catalog{tables: tables}
+	c := catalog{tables: tables, named: make(map[string]*table, len(tables)), referrers: map[uint32][]referrer{}}
 	by := make(map[uint32]*table, len(tables))
 	for i := range tables {
-		by[tables[i].ID] = &tables[i]
+		by[tables[i].ID], c.named[tables[i].Key] = &tables[i], &tables[i]
 	}
 	for _, read := range []func() error{
 		func() error {
@@ -178,7 +180,10 @@ func readCatalog(ctx context.Context, db pg.DB) (catalog, error) {
 			return part(ctx, db, keysSQL, func(x key) { by[x.Relation].keys = append(by[x.Relation].keys, x) })
 		},
 		func() error {
-			return part(ctx, db, foreignSQL, func(x foreign) { by[x.Relation].foreign = append(by[x.Relation].foreign, x) })
+			return part(ctx, db, foreignSQL, func(x foreign) {
+				by[x.Relation].foreign = append(by[x.Relation].foreign, x)
+				c.referrers[x.ToRelation] = append(c.referrers[x.ToRelation], referrer{by[x.Relation], x})
+			})
 		},
 		func() error {
 			return part(ctx, db, triggersSQL, func(x trigger) { by[x.Relation].triggers = append(by[x.Relation].triggers, x) })

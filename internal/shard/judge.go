@@ -141,16 +141,10 @@ func (p *planner) judgeReferrers(t *table) {
 	if p.kinds[t.Key] == reference {
 		return
 	}
-	for i := range p.catalog.tables {
-		other := &p.catalog.tables[i]
-		if p.kindOf(other.Key) != local {
-			continue
-		}
-		for _, f := range other.foreign {
-			if f.ToRelation == t.ID {
-				p.refuse(other.Name, fmt.Sprintf("the foreign key %s refers to %s, and what stays on one node cannot refer to a distributed table; declare the table", f.Name, t.Name),
-					fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", other.Name, f.Name))
-			}
+	for _, r := range p.catalog.referrers[t.ID] {
+		if p.kindOf(r.table.Key) == local {
+			p.refuse(r.table.Name, fmt.Sprintf("the foreign key %s refers to %s, and what stays on one node cannot refer to a distributed table; declare the table", r.foreign.Name, t.Name),
+				fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", r.table.Name, r.foreign.Name))
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (p *planner) foundations() {
 		Why: `what SET LOCAL "hasura.user" says has to reach the workers: row-level security decides there`,
 	})
 	for _, f := range functions {
-		p.call("policies and defaults call it on every worker", "create_distributed_function", literal(f))
+		p.call("policies and defaults call it on every worker", "create_distributed_function", isolation.Literal(f))
 	}
 }
 
@@ -81,19 +81,20 @@ func (p *planner) bound(t *table) string {
 // inOrder puts tables behind those they refer to. Tables that refer to one another in a
 // circle are refused, and left out.
 func (p *planner) inOrder(waiting []*table) []*table {
-	placed := map[uint32]bool{}
+	unplaced := make(map[uint32]bool, len(waiting))
+	for _, t := range waiting {
+		unplaced[t.ID] = true
+	}
 	var order []*table
 	for rest := waiting; len(rest) > 0; {
 		var later []*table
 		for _, t := range rest {
-			free := !slices.ContainsFunc(t.foreign, func(f foreign) bool {
-				return f.ToRelation != t.ID && !placed[f.ToRelation] && slices.ContainsFunc(rest, func(o *table) bool { return o.ID == f.ToRelation })
-			})
-			if free {
-				order, placed[t.ID] = append(order, t), true
-			} else {
+			held := slices.ContainsFunc(t.foreign, func(f foreign) bool { return f.ToRelation != t.ID && unplaced[f.ToRelation] })
+			if held {
 				later = append(later, t)
+				continue
 			}
+			order, unplaced[t.ID] = append(order, t), false
 		}
 		if len(later) == len(rest) {
 			p.refuseCircle(later)
@@ -124,7 +125,7 @@ func (p *planner) refuseCircle(circle []*table) {
 func (p *planner) distribute(order []*table) {
 	for _, t := range order {
 		if p.kinds[t.Key] == reference {
-			p.call("it is the same for all tenants: a copy on every node", "create_reference_table", literal(t.Name))
+			p.call("it is the same for all tenants: a copy on every node", "create_reference_table", isolation.Literal(t.Name))
 		}
 	}
 	first := p.already()
@@ -136,7 +137,7 @@ func (p *planner) distribute(order []*table) {
 		if with == "" {
 			first, with, why = t.Name, "none", "the first of the group"
 		}
-		p.call(why, "create_distributed_table", literal(t.Name), literal(p.columns[t.Key]), "colocate_with => "+literal(with))
+		p.call(why, "create_distributed_table", isolation.Literal(t.Name), isolation.Literal(p.columns[t.Key]), "colocate_with => "+isolation.Literal(with))
 	}
 }
 
@@ -155,12 +156,10 @@ func (p *planner) schemas(waiting []*table) {
 	for _, t := range waiting {
 		if p.kinds[t.Key] == ofSchema && !seen[t.Schema] {
 			seen[t.Schema] = true
-			p.call("the schema of one tenant, on one node as a whole", "citus_schema_distribute", literal(t.Schema))
+			p.call("the schema of one tenant, on one node as a whole", "citus_schema_distribute", isolation.Literal(t.Schema))
 		}
 	}
 }
-
-func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 func (p *planner) consequences() {
 	for _, note := range []string{

@@ -17,6 +17,7 @@ type FanOutInput struct {
 	Canary   int            // without Canaries: so many of the oldest tenants go first
 	Only     []string       // slugs; empty: everyone
 	Parallel int            // tenants at once behind the canaries, at least 1
+	MaxWait  time.Duration  // for a lock, while others wait behind; 0: DefaultMaxWait
 	Progress func(Progress) // nil, or what is told after each tenant, one call at a time
 }
 
@@ -24,6 +25,7 @@ type FanOutInput struct {
 type Progress struct {
 	Total, Done, Failed int
 	Slug                string         // the tenant that is done last
+	Waits               bool           // it is not done: its tables are in use, and it is come back to
 	Left                *time.Duration // nil while nothing can be told
 }
 
@@ -135,6 +137,15 @@ func (run *fanOut) one(ctx context.Context, p Place) error {
 	}
 	run.note(p, applied, failure)
 	return nil
+}
+
+// waits tells of a tenant that is come back to.
+func (run *fanOut) waits(p Place) {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	if r := run.report; run.in.Progress != nil {
+		run.in.Progress(Progress{Total: r.Tenants, Done: r.Migrated + r.Current, Failed: len(r.Failed), Slug: p.Slug, Waits: true})
+	}
 }
 
 func (run *fanOut) note(p Place, applied int, failure *Failure) {

@@ -2,10 +2,12 @@ package tenantschema_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -160,12 +162,135 @@ func TestATableInUseIsComeBackTo(t *testing.T) {
 	}
 	s.register(t, map[string]string{"1_contacts": contacts, "2_phone": "ALTER TABLE contacts ADD phone text;"})
 	var report tenantschema.Report
-	report, err = tenantschema.FanOut(t.Context(), s.owner, tenantschema.FanOutInput{Parallel: 2, Progress: func(p tenantschema.Progress) {
-		if p.Slug == "idle" { // the other goes on meanwhile
+	idle, told := false, false
+	report, err = tenantschema.FanOut(t.Context(), s.owner, tenantschema.FanOutInput{Parallel: 2, MaxWait: 50 * time.Millisecond, Progress: func(p tenantschema.Progress) {
+		idle, told = idle || p.Slug == "idle", told || p.Slug == "busy" && p.Waits
+		if idle && told { // the other goes on meanwhile
 			_ = tx.Rollback(context.WithoutCancel(t.Context()))
 		}
 	}})
 	if err != nil || report.Migrated != 2 || len(report.Failed) != 0 {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func TestAFanOutLeavesNoLockWithItsConnections(t *testing.T) {
+	s := newStand(t)
+	s.houses(t, 2)
+	s.register(t, map[string]string{"1_lock": "SELECT pg_advisory_lock(1)", "2_fail": "DO $$ BEGIN IF current_schema() NOT LIKE 'tenant\\_rehearsal%' THEN RAISE EXCEPTION 'not here'; END IF; END $$"})
+	s.fanOut(t, tenantschema.FanOutInput{Parallel: 2})
+	exec(t, s.owner, `UPDATE nself.tenant_migrations SET body = 'SELECT 1' WHERE version = 2`)
+	if report := s.fanOut(t, tenantschema.FanOutInput{Parallel: 2}); report.Migrated != 2 {
+		t.Errorf("%+v", report)
+	}
+	if held := one[int](t, s.server, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); held != 0 {
+		t.Errorf("%d locks are held after it", held)
+	}
+}
+
+func TestATenantInSomebodysHandIsToldAndNotWaitedForWithoutEnd(t *testing.T) {
+	s := newStand(t)
+	held := s.house(t, "held")
+	s.register(t, map[string]string{"1_contacts": contacts})
+	tx, err := s.server.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), `SELECT FROM tenants.tenant_schemas WHERE tenant_id = $1 FOR UPDATE`, held.ID); err != nil {
+		t.Fatal(err)
+	}
+	told := false
+	report := s.fanOut(t, tenantschema.FanOutInput{Parallel: 1, MaxWait: 5 * time.Millisecond, Progress: func(p tenantschema.Progress) { told = told || p.Waits }})
+	if len(report.Failed) != 1 || report.Failed[0].Failure.Code != "55P03" || !told {
+		t.Errorf("%+v, told: %v", report, told)
+	}
+}
+
+// While one tenant is being made for long, the others are made beside it, and the run waits.
+func TestRegisteringDoesNotStandInTheWayOfTenantsThatAreMade(t *testing.T) {
+	s := newStand(t)
+	tx, err := s.server.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock_shared(hashtextextended('nself.tenant_migrations', 0))`); err != nil {
+		t.Fatal(err)
+	}
+	registered := make(chan error, 1)
+	go func() {
+		_, err := tenantschema.Register(context.WithoutCancel(t.Context()), s.owner, files(t, map[string]string{"1_contacts": contacts}))
+		registered <- err
+	}()
+	for waiting := false; !waiting; { // until it stands in the queue
+		waiting = one[bool](t, s.owner, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)`)
+	}
+	early := s.house(t, "early")
+	select {
+	case err := <-registered:
+		t.Errorf("it did not wait: %v", err)
+	default:
+	}
+	_ = tx.Rollback(t.Context())
+	if err := <-registered; err != nil {
+		t.Fatal(err)
+	}
+	if n := one[int](t, s.owner, `SELECT count(*) FROM tenants.tenant_schema_migrations WHERE tenant_id = $1`, early.ID); n != 0 {
+		t.Errorf("%d files", n)
+	}
+}
+
+// A migration that works on no rows and fails on a tenant's own is registered nowhere.
+func TestACanarysRowsAreTriedBeforeAnythingIsRegistered(t *testing.T) {
+	s := newStand(t)
+	first := map[string]string{"1_contacts": contacts}
+	s.register(t, first)
+	acme := s.house(t, "acme")
+	exec(t, s.owner, `INSERT INTO `+acme.schema+`.contacts (name) VALUES ('Ada'), ('Ada')`)
+	registered, err := tenantschema.Registered(t.Context(), s.owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(body string) error {
+		change, err := tenantschema.Compare(registered, files(t, map[string]string{"1_contacts": contacts, "2_key": body}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tenantschema.Try(t.Context(), s.owner, tenantschema.FanOutInput{Canary: 1}, change)
+	}
+	err = try("SELECT 1;\nALTER TABLE contacts ADD UNIQUE (name);")
+	var failed *tenantschema.Failure
+	if !errors.As(err, &failed) || failed.Line != 2 || !strings.Contains(err.Error(), "acme") {
+		t.Errorf("%v, want a failure of acme in line 2", err)
+	}
+	if err := try("ALTER TABLE contacts ADD phone text;"); err != nil {
+		t.Error(err)
+	}
+	if n := one[int](t, s.owner, `SELECT count(*) FROM pg_attribute WHERE attrelid = $1::text::regclass AND attname = 'phone'`, acme.schema+".contacts"); n != 0 {
+		t.Error("what was tried stayed")
+	}
+}
+
+func TestARegisteredMigrationThatFailsOnEverybodyIsReplaced(t *testing.T) {
+	s := newStand(t)
+	s.register(t, map[string]string{"1_contacts": contacts})
+	acme := s.house(t, "acme")
+	exec(t, s.owner, `INSERT INTO `+acme.schema+`.contacts (name) VALUES ('Ada'), ('Ada')`)
+	s.register(t, map[string]string{"1_contacts": contacts, "2_key": "ALTER TABLE contacts ADD UNIQUE (name);"})
+	if report := s.fanOut(t, tenantschema.FanOutInput{Parallel: 1}); len(report.Failed) != 1 {
+		t.Fatalf("%+v", report)
+	}
+	change, err := tenantschema.Register(t.Context(), s.owner, files(t, map[string]string{"1_contacts": contacts, "2_key": "CREATE INDEX ON contacts (name);"}))
+	if err != nil || len(change.Withdrawn) != 1 || len(change.Fresh) != 1 {
+		t.Fatalf("%+v, %v", change, err)
+	}
+	if n := one[int](t, s.owner, `SELECT count(*) FROM tenants.tenant_schemas WHERE failed_at IS NOT NULL`); n != 0 {
+		t.Error("the failure of what is withdrawn stays with the tenant")
+	}
+	if report := s.fanOut(t, tenantschema.FanOutInput{Parallel: 1}); report.Migrated != 1 {
+		t.Errorf("%+v", report)
+	}
+	if _, err := tenantschema.Register(t.Context(), s.owner, files(t, map[string]string{"1_contacts": contacts})); err == nil {
+		t.Error("what a tenant has had is withdrawn")
 	}
 }

@@ -1,6 +1,7 @@
 package tenantschema_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -47,6 +48,9 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 
 func TestWhatTenantsHaveHadDoesNotChange(t *testing.T) {
 	had := files(t, map[string]string{"1_a": "SELECT 1", "2_b": "SELECT 2", "5_c": "SELECT 3"})
+	for i := range had {
+		had[i].Given = true
+	}
 	for name, c := range map[string]struct {
 		bodies map[string]string
 		fresh  []string
@@ -58,7 +62,7 @@ func TestWhatTenantsHaveHadDoesNotChange(t *testing.T) {
 		"renamed":           {map[string]string{"1_a": "SELECT 1", "2_x": "SELECT 2", "5_c": "SELECT 3"}, nil, []string{"2_x.sql was registered as 2_b.sql"}},
 		"missing and early": {map[string]string{"1_a": "SELECT 1", "3_d": "SELECT 4", "5_c": "SELECT 3"}, nil, []string{"2_b.sql is registered and missing", "3_d.sql is new and comes before 5"}},
 	} {
-		fresh, err := tenantschema.Fresh(had, files(t, c.bodies))
+		change, err := tenantschema.Compare(had, files(t, c.bodies))
 		if (err == nil) != (c.says == nil) {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -69,11 +73,33 @@ func TestWhatTenantsHaveHadDoesNotChange(t *testing.T) {
 			}
 		}
 		var got []string
-		for _, f := range fresh {
+		for _, f := range change.Fresh {
 			got = append(got, f.String())
 		}
 		if diff := cmp.Diff(c.fresh, got); err == nil && diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+func TestWhatNoTenantHasHadIsReplacedOrWithdrawn(t *testing.T) {
+	had := files(t, map[string]string{"1_a": "SELECT 1", "2_b": "SELECT 2", "5_c": "SELECT 3"})
+	had[0].Given = true
+	for name, c := range map[string]struct {
+		bodies           map[string]string
+		fresh, withdrawn string
+	}{
+		"changed":    {map[string]string{"1_a": "SELECT 1", "2_b": "SELECT 0", "5_c": "SELECT 3"}, "[2_b.sql]", "[2_b.sql]"},
+		"renamed":    {map[string]string{"1_a": "SELECT 1", "2_b": "SELECT 2", "5_x": "SELECT 3"}, "[5_x.sql]", "[5_c.sql]"},
+		"missing":    {map[string]string{"1_a": "SELECT 1"}, "[]", "[2_b.sql 5_c.sql]"},
+		"renumbered": {map[string]string{"1_a": "SELECT 1", "3_b": "SELECT 2"}, "[3_b.sql]", "[2_b.sql 5_c.sql]"},
+	} {
+		change, err := tenantschema.Compare(had, files(t, c.bodies))
+		if err != nil || fmt.Sprint(change.Fresh) != c.fresh || fmt.Sprint(change.Withdrawn) != c.withdrawn {
+			t.Errorf("%s: %v, fresh %v, withdrawn %v", name, err, change.Fresh, change.Withdrawn)
+		}
+	}
+	if _, err := tenantschema.Compare(had[1:], nil); err == nil {
+		t.Error("a directory without files withdraws everything")
 	}
 }

@@ -17,9 +17,13 @@ const lookAround = `SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
 
 func TestRehearsalRefusesWhatWouldNotWorkOrReachFurther(t *testing.T) {
 	s := newStand(t)
-	exec(t, s.db.Superuser(t), `CREATE TABLE public.shared (id int PRIMARY KEY); ALTER TABLE public.shared OWNER TO nself_owner; INSERT INTO public.shared VALUES (1)`)
+	exec(t, s.db.Superuser(t), `CREATE TABLE public.shared (id int PRIMARY KEY); ALTER TABLE public.shared OWNER TO nself_owner; INSERT INTO public.shared VALUES (1);
+		COMMENT ON TABLE public.shared IS 'of all'; CREATE POLICY open ON public.shared; CREATE SEQUENCE public.numbers; ALTER SEQUENCE public.numbers OWNER TO nself_owner;
+		ALTER SCHEMA public OWNER TO nself_owner; SELECT setval('public.numbers', 40);
+		CREATE FUNCTION public.ours() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION public.ours() OWNER TO nself_owner`)
+	exec(t, s.db.Superuser(t), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO nself_owner', current_database()); END $$`)
 	s.register(t, map[string]string{"1_contacts": contacts})
-	s.house(t, "mine")
+	mine := s.house(t, "mine")
 	before := one[string](t, s.owner, lookAround)
 	for name, c := range map[string]struct {
 		body string
@@ -53,6 +57,27 @@ func TestRehearsalRefusesWhatWouldNotWorkOrReachFurther(t *testing.T) {
 		"materialized":    {"CREATE MATERIALIZED VIEW names AS SELECT name FROM contacts;", 0, "materialized view"},
 		"definer":         {"CREATE FUNCTION evil() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';", 0, "SECURITY DEFINER"},
 		"rule":            {"CREATE RULE evil AS ON INSERT TO contacts DO ALSO NOTHING;", 0, "the rule evil"},
+		"large object":    {"SELECT lo_create(0);", 0, "the large object"},
+		"lock":            {"SELECT 1;\nSELECT pg_advisory_lock(1);", 0, "advisory lock"},
+		"lock inside DO":  {"DO $$ BEGIN PERFORM pg_try_advisory_lock_shared(3, 4); END $$;", 0, "advisory lock"},
+		"comment":         {"COMMENT ON SCHEMA public IS 'evil';", 0, "the schema public"},
+		"no comment":      {"COMMENT ON TABLE public.shared IS NULL;", 0, "the table shared"},
+		"table dropped":   {"DROP TABLE public.shared;", 0, "the table shared"},
+		"table emptied":   {"TRUNCATE public.shared;", 0, "the table shared"},
+		"policy dropped":  {"DROP POLICY open ON public.shared;", 0, "the table shared"},
+		"number drawn":    {"SELECT nextval('public.numbers');", 0, "the sequence numbers"},
+		"number set":      {"SELECT setval('public.numbers', 3);", 0, "the sequence numbers"},
+		"right on it all": {"DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO nself_app', current_database()); END $$;", 0, "the database"},
+		"collation":       {`CREATE COLLATION public.evil FROM "C";`, 0, "the collation evil"},
+		"statistics":      {"CREATE STATISTICS public.evil ON id, name FROM contacts;", 0, "the statistics evil"},
+		"text search":     {"CREATE TEXT SEARCH DICTIONARY public.evil (TEMPLATE = simple);", 0, "the text search dictionary evil"},
+		"another's rows":  {"CREATE TABLE names AS SELECT name FROM " + mine.schema + ".contacts;", 0, mine.schema + ".contacts"},
+		"another's all":   {"DROP SCHEMA " + mine.schema + " CASCADE;", 0, "the schema " + mine.schema},
+		"function gone":   {"DROP FUNCTION public.ours();", 0, "the function public.ours()"},
+		"prepared":        {"PREPARE evil AS SELECT 1;", 0, "the prepared statement evil"},
+		"own schema gone": {"SELECT 1;\nDO $$ BEGIN EXECUTE format('DROP SCHEMA %I CASCADE', current_schema()); END $$;", 2, "drops or renames the schema"},
+		"own schema name": {"DO $$ BEGIN EXECUTE format('ALTER SCHEMA %I RENAME TO evil', current_schema()); END $$;", 1, "drops or renames the schema"},
+		"own schema anew": {"DO $$ DECLARE s text := current_schema(); BEGIN EXECUTE format('DROP SCHEMA %I CASCADE; CREATE SCHEMA %1$I', s); END $$;", 1, "drops or renames the schema"},
 		"open policy":     {"CREATE POLICY everybody ON contacts USING (true);", 0, "the policy everybody on contacts"},
 	} {
 		err := s.rehearse(t, map[string]string{"2_it": c.body})
@@ -71,6 +96,12 @@ func TestRehearsalRefusesWhatWouldNotWorkOrReachFurther(t *testing.T) {
 	if one[string](t, s.owner, lookAround) != before {
 		t.Error("a rehearsal left something")
 	}
+	if last := one[int](t, s.owner, `SELECT last_value FROM public.numbers`); last < 40 {
+		t.Errorf("the sequence gives numbers again from %d", last)
+	}
+	if held := one[int](t, s.owner, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); held != 0 {
+		t.Errorf("%d locks are held after it", held)
+	}
 }
 
 func TestRehearsalTakesWhatTenantsNeed(t *testing.T) {
@@ -81,6 +112,7 @@ func TestRehearsalTakesWhatTenantsNeed(t *testing.T) {
 			CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE INDEX ON contacts (name); INSERT INTO contacts (name) VALUES ('Ada');
 			CREATE TABLE tags (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text COLLATE "C" UNIQUE); CREATE POLICY named ON tags AS RESTRICTIVE USING (name <> '');
 			COMMENT ON TABLE tags IS 'what a contact is known for'; CREATE TABLE old_tags () INHERITS (tags);
+			SELECT pg_advisory_xact_lock(5); COMMENT ON COLUMN tags.name IS 'short';
 			CREATE PROCEDURE tidy() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM tags; END $$; CALL tidy();`,
 		"3_less": `DROP TABLE old_tags; ALTER TABLE contacts DROP COLUMN mood; DROP TYPE mood; DROP VIEW names; DROP TABLE visits;`,
 	})

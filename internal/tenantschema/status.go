@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/pg"
@@ -67,7 +68,7 @@ FROM nself.tenant_migrations m LEFT JOIN tenants.tenant_schema_migrations d ON d
 GROUP BY m.version ORDER BY m.version`
 
 // Status reads how far the tenants are, in one snapshot.
-func Status(ctx context.Context, db Beginner) (Standing, error) {
+func Status(ctx context.Context, db *pgxpool.Pool) (Standing, error) {
 	now := Standing{}
 	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {

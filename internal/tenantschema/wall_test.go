@@ -156,15 +156,27 @@ func TestDroppingTakesTheSchemaAndItsRow(t *testing.T) {
 	s := newStand(t)
 	s.register(t, map[string]string{"1_all": everything})
 	h, other := s.house(t, "mine"), s.house(t, "other")
-	if !one[bool](t, s.server, `SELECT tenants.drop_tenant_schema($1)`, h.ID) || one[bool](t, s.server, `SELECT tenants.drop_tenant_schema($1)`, h.ID) {
+	if !one[bool](t, s.owner, `SELECT tenants.drop_tenant_schema($1)`, h.ID) || one[bool](t, s.owner, `SELECT tenants.drop_tenant_schema($1)`, h.ID) {
 		t.Error("want true where there was a schema, and false where there is none")
 	}
 	if n := one[int](t, s.owner, `SELECT count(*) FROM pg_namespace WHERE nspname IN ($1, $2)`, h.schema, other.schema); n != 1 {
 		t.Errorf("%d of the two schemas are left, want the other's", n)
 	}
 	// A row that names another schema is no way to drop it.
-	exec(t, s.server, `UPDATE tenants.tenant_schemas SET schema_name = 'audit' WHERE tenant_id = $1`, other.ID)
+	digits := strings.ReplaceAll(other.ID.String(), "-", "")[:8]
+	exec(t, s.owner, `CREATE SCHEMA crm_`+digits+`_more`)
+	for _, name := range []string{"audit", "crm_" + digits + "_more"} {
+		exec(t, s.server, `UPDATE tenants.tenant_schemas SET schema_name = $2 WHERE tenant_id = $1`, other.ID, name)
+		if _, err := s.owner.Exec(t.Context(), `SELECT tenants.drop_tenant_schema($1)`, other.ID); err == nil {
+			t.Errorf("the schema %s was dropped as a tenant's", name)
+		}
+	}
+	exec(t, s.server, `UPDATE tenants.tenant_schemas SET schema_name = $2 WHERE tenant_id = $1`, other.ID, other.schema)
 	if _, err := s.server.Exec(t.Context(), `SELECT tenants.drop_tenant_schema($1)`, other.ID); err == nil {
-		t.Error("the schema audit was dropped as a tenant's")
+		t.Error("the server drops the schema of an active tenant")
+	}
+	exec(t, s.owner, `DROP SCHEMA `+other.schema+` CASCADE`)
+	if _, err := s.server.Exec(t.Context(), `SELECT tenants.apply_tenant_migrations($1)`, other.ID); err == nil || !strings.Contains(err.Error(), "is not there") {
+		t.Errorf("a schema that somebody dropped is migrated: %v", err)
 	}
 }

@@ -10,8 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nself/tenancy/internal/hasuraapi"
 	"github.com/nself/tenancy/internal/isolation"
@@ -30,82 +33,130 @@ type Hasura interface {
 
 // Config is what a Tracker works with.
 type Config struct {
-	DB     pg.DB // as nself_server, nself_owner or a superuser, in no transaction
+	DB     *pgxpool.Pool // as nself_server, nself_owner or a superuser; of two connections at least
 	Hasura Hasura
 	Log    *slog.Logger
 }
 
-// Tracker tracks what waits. It is safe for concurrent use, beside others too: what one
-// did the next finds done.
+// Tracker tracks what waits. It is safe for concurrent use, beside others too: one of them
+// works at a time.
 type Tracker struct {
 	config Config
 }
 
 // New makes a Tracker.
-func New(config Config) *Tracker { return &Tracker{config} }
+func New(config Config) *Tracker {
+	config.Hasura = patient{config.Hasura}
+	return &Tracker{config}
+}
 
-// maxConflicts is how often another's change of the metadata is given way to.
-const maxConflicts = 5
+const (
+	maxConflicts = 5  // how often another's change of the metadata is given way to
+	maxRounds    = 10 // for schemas that come while Hasura is busy with others
+)
 
 // Track brings Hasura level with the tenants' schemas and returns how many schemas that
 // was about; 0 where nothing waited, and Hasura was not asked. A schema whose tables
-// Hasura cannot serve stays waiting, which is an error that names it, and the others are
-// done. A tenant past its purge date counts as gone: its tables are untracked before the
-// schema is dropped.
-func (t *Tracker) Track(ctx context.Context) (int64, error) {
-	waits, err := pg.Scalar[bool](ctx, t.config.DB, waitsAllTenantsSQL, readsArgs)
-	if err != nil || !waits {
+// Hasura cannot serve stays waiting, with growing pauses, which is an error that names it,
+// and the others are done. A tenant past its purge date counts as gone: its tables are untracked before the
+// schema is dropped. Where another run is at it the error is the fault unavailable because
+// of ErrBusy: that run does what came meanwhile as well. Hasura may take minutes, so that
+// no deadline of ctx ends it; where ctx is cancelled, it ends.
+func (t *Tracker) Track(ctx context.Context) (int64, error) { return t.track(ctx, false) }
+
+func (t *Tracker) track(ctx context.Context, insist bool) (all int64, err error) {
+	if waits, err := t.waits(ctx, insist); err != nil || !waits {
+		return 0, err
+	}
+	end, err := t.turn(ctx)
+	if err != nil {
 		return 0, pg.Explain(err)
 	}
-	if _, err := pg.Scalar[*string](ctx, t.config.DB, buildReadsSQL, nil); err != nil {
-		// Somebody reads for long; what is there goes on serving, and the next run builds.
-		t.config.Log.WarnContext(ctx, "the reads under one name are not built anew yet", "error", err)
+	defer end()
+	ctx, done := lasting(ctx)
+	defer done()
+	for range maxRounds {
+		n, err := t.round(ctx, insist)
+		all += n
+		if err != nil || n == 0 {
+			return all, err
+		}
 	}
-	w, err := readWork(ctx, t.config.DB)
-	if err != nil {
-		return 0, err
-	}
-	if err := t.config.Hasura.ReloadSources(ctx); err != nil {
-		return 0, fmt.Errorf("have Hasura read the database again: %w", err)
-	}
-	unserved, err := t.replace(ctx, &w)
-	if err != nil {
-		return 0, err
-	}
-	bad := w.badSchemas(unserved)
-	if err := w.note(ctx, t.config.DB, bad); err != nil {
-		return 0, err
-	}
-	return int64(len(w.Waiting)+len(w.Gone)) - int64(len(bad)), told(bad, unserved)
+	return all, nil
 }
 
-// replace changes the metadata, and tells what of it Hasura cannot serve.
-func (t *Tracker) replace(ctx context.Context, w *work) ([]hasuraapi.Inconsistency, error) {
+func (t *Tracker) waits(ctx context.Context, insist bool) (bool, error) {
+	waits, err := pg.Scalar[bool](ctx, t.config.DB, waitsAllTenantsSQL, waitArgs(insist))
+	return waits, pg.Explain(err)
+}
+
+// round is one change of the metadata for all that waits. Where another changed it meanwhile
+// the work is read again, too: of what was read before, something may be gone.
+func (t *Tracker) round(ctx context.Context, insist bool) (int64, error) {
+	if waits, err := t.waits(ctx, insist); err != nil || !waits {
+		return 0, err
+	}
+	t.buildReads(ctx)
 	for try := 1; ; try++ {
-		exported, err := t.config.Hasura.Export(ctx)
+		w, err := readWork(ctx, t.config.DB, insist)
 		if err != nil {
-			return nil, fmt.Errorf("read Hasura's metadata: %w", err)
+			return 0, err
 		}
-		changes, err := w.amend(ctx, t.config.DB, &exported)
-		switch {
-		case err != nil:
-			return nil, err
-		case len(changes) == 0: // it has all of it, and may not serve all of it
-			return t.config.Hasura.Inconsistent(ctx)
+		if err := t.config.Hasura.ReloadSources(ctx); err != nil {
+			return 0, fmt.Errorf("have Hasura read the database again: %w", err)
 		}
-		unserved, err := t.put(ctx, exported)
+		unserved, err := t.replace(ctx, &w)
 		var refused *hasuraapi.Error
 		if errors.As(err, &refused) && refused.Code == "conflict" && try < maxConflicts {
 			continue
 		}
-		if err == nil {
-			t.config.Log.InfoContext(ctx, "tenant schemas tracked", "schemas", len(w.Waiting), "gone", len(w.Gone), "changes", len(changes))
-			for _, name := range w.reads.Taken {
-				t.config.Log.WarnContext(ctx, "a table of the tenants' schemas has no read under its own name: it is another root field's", "table", name)
-			}
+		if err != nil {
+			return 0, err
 		}
-		return unserved, err
+		bad := w.badSchemas(unserved)
+		if err := w.note(ctx, t.config.DB, bad); err != nil {
+			return 0, err
+		}
+		return int64(len(w.Waiting)+len(w.Gone)) - int64(len(bad)), told(bad)
 	}
+}
+
+// buildReads brings the reads under one name level with the schemas.
+func (t *Tracker) buildReads(ctx context.Context) {
+	leftOut, err := pg.Scalar[[]string](ctx, t.config.DB, buildReadsSQL, nil)
+	if err != nil {
+		// Somebody reads for long; what is there goes on serving, and the next run builds.
+		t.config.Log.WarnContext(ctx, "the reads under one name are not built anew yet", "error", err)
+	}
+	for _, table := range leftOut {
+		t.config.Log.WarnContext(ctx, "a table of the tenants' schemas cannot be read under its own name", "table", table)
+	}
+}
+
+// replace changes the metadata, and tells what of it Hasura cannot serve.
+func (t *Tracker) replace(ctx context.Context, w *work) ([]hasuraapi.Inconsistency, error) {
+	if err := w.announce(ctx, t.config.DB); err != nil {
+		return nil, err
+	}
+	exported, err := t.config.Hasura.Export(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read Hasura's metadata: %w", err)
+	}
+	changes, err := w.amend(ctx, t.config.DB, &exported)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(changes) == 0: // it has all of it, and may not serve all of it
+		return t.config.Hasura.Inconsistent(ctx)
+	}
+	unserved, err := t.put(ctx, exported)
+	if err == nil {
+		t.config.Log.InfoContext(ctx, "tenant schemas tracked", "schemas", len(w.Waiting), "gone", len(w.Gone), "changes", len(changes))
+		for _, name := range w.reads.Taken {
+			t.config.Log.WarnContext(ctx, "a table of the tenants' schemas has no read under its own name: it is another root field's", "table", name)
+		}
+	}
+	return unserved, err
 }
 
 // put replaces the metadata whole, and where Hasura cannot serve all of it, what it can
@@ -124,25 +175,30 @@ func (t *Tracker) put(ctx context.Context, next hasuraapi.Exported) ([]hasuraapi
 	return unserved, nil
 }
 
-// badSchemas are the waiting schemas of which Hasura cannot serve something.
-func (w *work) badSchemas(unserved []hasuraapi.Inconsistency) []string {
-	var bad []string
-	for _, s := range w.Waiting {
-		if slices.ContainsFunc(unserved, func(i hasuraapi.Inconsistency) bool { return strings.Contains(i.Name, s.Name+".") }) {
-			bad = append(bad, s.Name)
+// badSchemas are the waiting schemas of which Hasura cannot serve something, and what.
+func (w *work) badSchemas(unserved []hasuraapi.Inconsistency) map[string]string {
+	bad := map[string]string{}
+	look := func(schema string) {
+		at := slices.IndexFunc(unserved, func(i hasuraapi.Inconsistency) bool { return strings.Contains(i.Name, schema+".") })
+		if at >= 0 {
+			bad[schema] = plain(unserved[at].String())
 		}
 	}
-	if slices.ContainsFunc(unserved, func(i hasuraapi.Inconsistency) bool { return strings.Contains(i.Name, isolation.ReadsSchema+".") }) {
-		bad = append(bad, isolation.ReadsSchema)
+	for _, s := range w.Waiting {
+		look(s.Name)
 	}
+	look(isolation.ReadsSchema)
 	return bad
 }
 
-func told(bad []string, unserved []hasuraapi.Inconsistency) error {
+// maxTold is how many schemas an error names.
+const maxTold = 10
+
+func told(bad map[string]string) error {
 	var faults []error
-	for _, i := range unserved {
-		if slices.ContainsFunc(bad, func(schema string) bool { return strings.Contains(i.Name, schema+".") }) && len(faults) < 10 {
-			faults = append(faults, fmt.Errorf("Hasura cannot serve %s", i))
+	for _, schema := range slices.Sorted(maps.Keys(bad)) {
+		if len(faults) < maxTold {
+			faults = append(faults, fmt.Errorf("Hasura cannot serve %s", bad[schema]))
 		}
 	}
 	return errors.Join(faults...)

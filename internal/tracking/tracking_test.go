@@ -1,7 +1,9 @@
 package tracking
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -75,6 +77,23 @@ func TestReadsFollowANewMigrationOnceEveryTenantHasIt(t *testing.T) {
 	refused(t, "a column that is not tracked yet", s.ask(t, acme, "tenant_owner", `{ contacts { phone } }`))
 	s.track(t, 1)
 	is(t, "the new column", s.ask(t, acme, "tenant_owner", `{ contacts { phone } notes { body } }`), `{"contacts":[{"phone":"42"}],"notes":[]}`)
+}
+
+func TestWhatCannotBeReadUnderOneNameTakesNothingElseAway(t *testing.T) {
+	s := newStand(t)
+	s.exec(t, `CREATE DOMAIN public.withheld AS text`)
+	s.register(t, 1, contactsSQL+`CREATE TABLE odd (id integer PRIMARY KEY, "a$body$b" text, "it's;" text, "Case" numeric(10,2)[]);
+		CREATE TABLE secrets (id integer PRIMARY KEY, told public.withheld)`)
+	acme, own := s.tenant(t)
+	s.exec(t, `REVOKE USAGE ON TYPE public.withheld FROM PUBLIC`)
+	s.exec(t, `INSERT INTO `+own+`.odd VALUES (1, 'x', 'y', '{1.5}')`)
+	var log bytes.Buffer
+	s.Tracker = New(Config{DB: s.server, Hasura: s.hasura, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s.track(t, 1)
+	is(t, "the tables that can be", s.ask(t, acme, "tenant_owner", `{ odd { id Case } contacts { id } }`), `{"odd":[{"id":1,"Case":[1.50]}],"contacts":[]}`)
+	if !strings.Contains(log.String(), "secrets: ") {
+		t.Errorf("the table that cannot be is not told: %s", log.String())
+	}
 }
 
 func TestATakenNameIsLeftOutAndTheRestServed(t *testing.T) {

@@ -5,42 +5,53 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nself/tenancy/internal/hasuraapi"
-	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/isolation"
 	"github.com/nself/tenancy/internal/pg"
 )
 
-var readsArgs = pgx.NamedArgs{"reads": isolation.ReadsSchema}
+func waitArgs(insist bool) pgx.NamedArgs {
+	return pgx.NamedArgs{"reads": isolation.ReadsSchema, "insist": insist}
+}
 
-// waitsAllTenantsSQL is the cheap question of every minute: it goes by a partial index and
-// by two lists of names.
+// alive is a schema s of a tenant t that Hasura is to know; waiting is one that it may not
+// know as it is. What Hasura could not serve waits for its time, or for a change, unless
+// @insist.
+const (
+	alive   = `NOT (t.status = 'deleted' AND t.purge_after <= now())`
+	waiting = alive + ` AND (s.tracked_at IS NULL OR s.tracked_at < s.changed_at OR k.schema_name IS NULL)
+	                 AND (@insist OR k.next_at IS NULL OR k.next_at <= now() OR k.failed IS DISTINCT FROM extract(epoch FROM s.changed_at)::text)`
+)
+
+// waitsAllTenantsSQL is the cheap question of every minute.
 const waitsAllTenantsSQL = `
 	SELECT EXISTS (SELECT FROM tenants.tenant_schemas s JOIN tenants.tenants t ON t.id = s.tenant_id
-	               WHERE (s.tracked_at IS NULL OR s.tracked_at < s.changed_at) AND NOT (t.status = 'deleted' AND t.purge_after <= now()))
+	               LEFT JOIN nself.tracked_schemas k ON k.schema_name = s.schema_name WHERE ` + waiting + `)
 	    OR EXISTS (SELECT FROM nself.tracked_schemas k
 	               WHERE k.schema_name <> @reads AND NOT EXISTS (
 	                 SELECT FROM tenants.tenant_schemas s JOIN tenants.tenants t ON t.id = s.tenant_id
-	                 WHERE s.schema_name = k.schema_name AND NOT (t.status = 'deleted' AND t.purge_after <= now())))
-	    OR obj_description(to_regnamespace(@reads), 'pg_namespace')
-	       IS DISTINCT FROM (SELECT k.fingerprint FROM nself.tracked_schemas k WHERE k.schema_name = @reads)`
+	                 WHERE s.schema_name = k.schema_name AND ` + alive + `))
+	    OR EXISTS (SELECT FROM (SELECT obj_description(to_regnamespace(@reads), 'pg_namespace') AS form) f
+	               LEFT JOIN nself.tracked_schemas k ON k.schema_name = @reads
+	               WHERE f.form IS DISTINCT FROM k.fingerprint
+	                 AND (@insist OR k.next_at IS NULL OR k.next_at <= now() OR k.failed IS DISTINCT FROM f.form))`
 
+// buildReadsSQL tells which tables cannot be read under their own name.
 const buildReadsSQL = `SELECT tenants.build_tenant_reads()`
 
 const waitingAllTenantsSQL = `
 	SELECT s.tenant_id, s.schema_name, s.changed_at FROM tenants.tenant_schemas s JOIN tenants.tenants t ON t.id = s.tenant_id
-	WHERE (s.tracked_at IS NULL OR s.tracked_at < s.changed_at) AND NOT (t.status = 'deleted' AND t.purge_after <= now())
-	ORDER BY s.schema_name`
+	LEFT JOIN nself.tracked_schemas k ON k.schema_name = s.schema_name
+	WHERE ` + waiting + ` ORDER BY s.schema_name`
 
 const goneAllTenantsSQL = `
 	SELECT k.schema_name FROM nself.tracked_schemas k
 	WHERE k.schema_name <> @reads AND NOT EXISTS (
 	  SELECT FROM tenants.tenant_schemas s JOIN tenants.tenants t ON t.id = s.tenant_id
-	  WHERE s.schema_name = k.schema_name AND NOT (t.status = 'deleted' AND t.purge_after <= now()))
+	  WHERE s.schema_name = k.schema_name AND ` + alive + `)
 	ORDER BY k.schema_name`
 
 const readsFormSQL = `SELECT obj_description(to_regnamespace(@reads), 'pg_namespace')`
@@ -56,22 +67,22 @@ type work struct {
 
 // readWork reads what waits and the tables of it in one snapshot, so that what is noted
 // later is what was read.
-func readWork(ctx context.Context, db pg.DB) (w work, err error) {
+func readWork(ctx context.Context, db pg.DB, insist bool) (w work, err error) {
 	err = inSnapshot(ctx, db, func(tx pgx.Tx) error {
-		if w.Waiting, err = pg.All[isolation.TenantSchema](ctx, tx, waitingAllTenantsSQL, nil); err != nil {
+		if w.Waiting, err = pg.All[isolation.TenantSchema](ctx, tx, waitingAllTenantsSQL, waitArgs(insist)); err != nil {
 			return err
 		}
 		type gone struct {
 			Name string `db:"schema_name"`
 		}
-		dropped, err := pg.All[gone](ctx, tx, goneAllTenantsSQL, readsArgs)
+		dropped, err := pg.All[gone](ctx, tx, goneAllTenantsSQL, waitArgs(insist))
 		if err != nil {
 			return err
 		}
 		for _, g := range dropped {
 			w.Gone = append(w.Gone, g.Name)
 		}
-		if w.form, err = pg.Scalar[*string](ctx, tx, readsFormSQL, readsArgs); err != nil {
+		if w.form, err = pg.Scalar[*string](ctx, tx, readsFormSQL, waitArgs(insist)); err != nil {
 			return err
 		}
 		names := make([]string, len(w.Waiting))
@@ -125,36 +136,4 @@ func (w *work) amend(ctx context.Context, db pg.DB, exported *hasuraapi.Exported
 	}
 	exported.Metadata = amended
 	return changes, nil
-}
-
-const notedAllTenantsSQL = `
-	WITH took AS (
-	  SELECT * FROM unnest(@tenants::uuid[], @schemas::text[], @changed::timestamptz[]) AS n (tenant_id, schema_name, changed_at)
-	), tracked AS (
-	  UPDATE tenants.tenant_schemas s SET tracked_at = n.changed_at FROM took n WHERE s.tenant_id = n.tenant_id
-	), gone AS (
-	  DELETE FROM nself.tracked_schemas WHERE schema_name = ANY (@gone::text[])
-	)
-	INSERT INTO nself.tracked_schemas (schema_name, fingerprint)
-	SELECT schema_name, NULL FROM took UNION ALL SELECT @reads, @form WHERE @form::text IS NOT NULL
-	ON CONFLICT (schema_name) DO UPDATE SET tracked_at = now(), fingerprint = EXCLUDED.fingerprint`
-
-// note records what Hasura took: as of the changes that were read, so that what changed
-// since waits on.
-func (w *work) note(ctx context.Context, db pg.DB, bad []string) error {
-	tenants, schemas, changed := []id.Tenant{}, []string{}, []time.Time{}
-	for _, s := range w.Waiting {
-		if !slices.Contains(bad, s.Name) {
-			tenants, schemas, changed = append(tenants, s.Tenant), append(schemas, s.Name), append(changed, s.Changed)
-		}
-	}
-	if slices.Contains(bad, isolation.ReadsSchema) {
-		w.form = nil
-	}
-	args := pgx.NamedArgs{"tenants": tenants, "schemas": schemas, "changed": changed,
-		"gone": append([]string{}, w.Gone...), "reads": isolation.ReadsSchema, "form": w.form}
-	if _, err := db.Exec(ctx, notedAllTenantsSQL, args); err != nil {
-		return fmt.Errorf("note what Hasura tracks: %w", pg.Explain(err))
-	}
-	return nil
 }

@@ -38,7 +38,7 @@ var detourRules = []Rule{
 func viewNotInvoker(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, r := range s.ordered() {
-		if r.Kind != "v" || r.Extension || invoker(r) {
+		if r.Kind != "v" || r.Extension || invoker(r) || s.inPlace(r) {
 			continue
 		}
 		if behind := s.behind(r.OID, map[uint32]bool{}); len(behind) > 0 {
@@ -50,6 +50,9 @@ func viewNotInvoker(_ context.Context, s *state) []fault {
 
 func invoker(r *relation) bool { return isOn(r.option("security_invoker")) }
 
+// mostTitles is how many tables a fault names: every tenant may have one.
+const mostTitles = 12
+
 func titles(tables []*tenantTable) string {
 	var names []string
 	for _, t := range tables {
@@ -58,6 +61,9 @@ func titles(tables []*tenantTable) string {
 		}
 	}
 	slices.Sort(names)
+	if more := len(names) - mostTitles; more > 1 {
+		names = append(names[:mostTitles], fmt.Sprintf("and %d more", more))
+	}
 	return strings.Join(names, ", ")
 }
 
@@ -86,7 +92,7 @@ func matviewOver(_ context.Context, s *state) []fault {
 
 // matview names the tenant tables behind a materialized view; "" where there are none.
 func (s *state) matview(r *relation) string {
-	if r.Kind != "m" || r.Extension {
+	if r.Kind != "m" || r.Extension || s.inPlace(r) {
 		return ""
 	}
 	return titles(s.behind(r.OID, map[uint32]bool{}))

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -132,7 +133,7 @@ func (f *function) schemas() []string {
 
 // behind lists the tenant tables that a relation shows: itself, or what its query reads.
 func (s *state) behind(oid uint32, seen map[uint32]bool) []*tenantTable {
-	if t := s.byOID[oid]; t != nil {
+	if t := cmp.Or(s.byOID[oid], s.inPlaces[oid]); t != nil {
 		return []*tenantTable{t}
 	}
 	r := s.relations[oid]

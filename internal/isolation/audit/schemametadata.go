@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/nself/tenancy/internal/id"
 	"github.com/nself/tenancy/internal/isolation"
@@ -11,17 +12,35 @@ import (
 )
 
 // readsBody is what a function of isolation.ReadsSchema does: the schema of the session's
-// tenant, while the tenant is in service and lives there, and one table of it.
-var readsBody = regexp.MustCompile(`^\s*DECLARE\s+place text;\s+BEGIN` +
-	`\s+SELECT s\.schema_name INTO place FROM tenants\.tenant_schemas s JOIN tenants\.tenants t ON t\.id = s\.tenant_id\s+` +
-	`WHERE s\.tenant_id = \(hasura_session ->> 'x-hasura-tenant-id'\)::uuid AND t\.strategy = 'schema' AND t\.status = 'active';\s+` +
-	`IF place IS NOT NULL THEN\s+RETURN QUERY EXECUTE format\('SELECT [^;']+ FROM %I\.[^;' ]+', place\);\s+END IF;\s+END\s*$`)
+// tenant, while the tenant is in service and lives there, and one table of it. readsQuery is
+// the one statement, as a literal: columns, each cast to its type, of a table.
+var (
+	readsBody = regexp.MustCompile(`^\s*DECLARE\s+place text;\s+BEGIN` +
+		`\s+SELECT s\.schema_name INTO place FROM tenants\.tenant_schemas s JOIN tenants\.tenants t ON t\.id = s\.tenant_id\s+` +
+		`WHERE s\.tenant_id = \(hasura_session ->> 'x-hasura-tenant-id'\)::uuid AND t\.strategy = 'schema' AND t\.status = 'active';\s+` +
+		`IF place IS NOT NULL THEN\s+RETURN QUERY EXECUTE format\('((?:[^'\\]|'')*)', place\);\s+END IF;\s+END\s*$`)
+	readsQuery = regexp.MustCompile(`^SELECT ` + readColumn + `(?:, ` + readColumn + `)* FROM %I\.` + readName + `$`)
+)
+
+const (
+	readName   = `(?:[a-z_][a-z0-9_]*|"[_A-Za-z][_0-9A-Za-z]*")`
+	readPart   = `(?:[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")`
+	readColumn = readName + `::` + readPart + `(?:\.` + readPart + `)?(?: varying| precision)?` +
+		`(?: (?:year|month|day|hour|minute|second))?(?: to (?:month|hour|minute|second))?` +
+		`(?:\([0-9]+(?:,-?[0-9]+)?\))?(?: with(?:out)? time zone)?(?:\[\])?`
+)
+
+// readsAsMade reports whether the body is that of a read under one name.
+func readsAsMade(body string) bool {
+	found := readsBody.FindStringSubmatch(body)
+	return found != nil && readsQuery.MatchString(strings.NewReplacer("''", "'", "%%", "%").Replace(found[1]))
+}
 
 func readsFunction(_ context.Context, s *state) []fault {
 	var found []fault
 	for _, f := range s.functions {
 		path, _ := f.searchPath()
-		if f.Schema != isolation.ReadsSchema || !f.Definer && path == "pg_catalog, pg_temp" && s.roleName(f.Owner) == ownerRole && f.Arguments == "hasura_session json" && readsBody.MatchString(f.Source) {
+		if f.Schema != isolation.ReadsSchema || !f.Definer && path == "pg_catalog, pg_temp" && s.roleName(f.Owner) == ownerRole && f.Arguments == "hasura_session json" && readsAsMade(f.Source) {
 			continue
 		}
 		found = append(found, at(f.Title(), advice("COMMENT ON SCHEMA %s IS NULL; SELECT tenants.build_tenant_reads() makes all of it anew", isolation.ReadsSchema),

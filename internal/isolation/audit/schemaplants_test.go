@@ -14,7 +14,7 @@ import (
 // the other tables is crm.
 const ownSchemaSQL = `
 	INSERT INTO nself.tenant_migrations (version, name, body, checksum) VALUES (1, 'notes',
-	  'CREATE TABLE notes (id serial PRIMARY KEY, body text); CREATE VIEW bodies AS SELECT body FROM notes;
+	  'CREATE TABLE notes (id serial PRIMARY KEY, body text); CREATE TABLE odd ("Case" numeric(10,2)[], "it''''s;" text, at timestamp(3) with time zone, v character varying(9), i interval day to second, r regrole); CREATE VIEW bodies AS SELECT body FROM notes;
 	   CREATE TABLE parts (id integer) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF parts DEFAULT', repeat('0', 64)) ON CONFLICT DO NOTHING;
 	WITH u AS (INSERT INTO auth.users (email) VALUES ('crm@example.com') RETURNING id)
 	INSERT INTO tenants.tenants (id, slug, name, strategy, plan, owner_user_id)
@@ -31,6 +31,11 @@ const (
 
 // inOwn is a fault in the tenant's own schema.
 func inOwn(sql string) string { return ownSchemaSQL + strings.ReplaceAll(sql, "HERE", ownSchema) }
+
+// spoiledRead puts something else into the function that reads notes under one name.
+func spoiledRead(was, is string) string {
+	return `UPDATE pg_proc SET prosrc = replace(prosrc, '` + was + `', '` + is + `') WHERE proname = 'notes_of_tenant';`
+}
 
 // trackedOwn tracks the tenant's schema and the reads, as they should be, and then makes
 // a fault of it.
@@ -65,10 +70,23 @@ var schemaPlants = []plant{
 	{rule: "schema-past-the-wall", object: ownSchema + ".copied", sql: inOwn(`CREATE MATERIALIZED VIEW HERE.copied AS SELECT body FROM HERE.notes; ALTER MATERIALIZED VIEW HERE.copied OWNER TO nself_owner`)},
 	{rule: "schema-past-the-wall", object: ownSchema + ".f()", sql: inOwn(`CREATE FUNCTION HERE.f() RETURNS integer LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp RETURN 1;
 		REVOKE ALL ON FUNCTION HERE.f() FROM PUBLIC; ALTER FUNCTION HERE.f() OWNER TO nself_owner`)},
+	{rule: "view-not-invoker", object: "crm.bodies", sql: inOwn(`CREATE VIEW crm.bodies AS SELECT body FROM HERE.notes`)},
+	{rule: "view-not-invoker", object: "crm.outer_bodies", sql: inOwn(`CREATE VIEW crm.outer_bodies AS SELECT body FROM HERE.bodies`)},
+	{rule: "materialized-view-open", object: "crm.copied", sql: inOwn(`CREATE MATERIALIZED VIEW crm.copied AS SELECT body FROM HERE.notes; GRANT SELECT ON crm.copied TO nself_app`),
+		leaves: []string{"materialized-view-over-tenants: crm.copied"}},
+	{rule: "function-definer-unbound", object: "crm.bodies()", sql: inOwn(`
+		CREATE FUNCTION crm.bodies() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ SELECT body FROM HERE.notes $$;
+		ALTER FUNCTION crm.bodies OWNER TO nself_owner; REVOKE ALL ON FUNCTION crm.bodies FROM PUBLIC; GRANT EXECUTE ON FUNCTION crm.bodies TO nself_app`)},
+	{rule: "function-definer-above", object: "crm.bodies()", sql: inOwn(`
+		CREATE FUNCTION crm.bodies() RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+		  $$ BEGIN RETURN QUERY SELECT body FROM HERE.notes; END $$; REVOKE ALL ON FUNCTION crm.bodies FROM PUBLIC`)},
 	{rule: "schema-reference", object: ownSchema + ".links (links_plan_fkey)", sql: inOwn(`CREATE TABLE HERE.links (id integer PRIMARY KEY, plan text, CONSTRAINT links_plan_fkey FOREIGN KEY (plan) REFERENCES billing.plans);
 		SELECT nself.wall_tenant_table('HERE.links', ('a1b2c3d4' || substr(md5('crm'), 9))::uuid)`)},
 	{rule: "reads-function", object: "tenant_reads.notes_of_tenant(hasura_session json)", sql: inOwn(`CREATE OR REPLACE FUNCTION tenant_reads.notes_of_tenant(hasura_session json) RETURNS SETOF tenant_reads.notes
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS 'SELECT id, body FROM HERE.notes'`)},
+	{rule: "reads-function", object: "tenant_reads.notes_of_tenant(hasura_session json)", sql: ownSchemaSQL + spoiledRead(`::text FROM %I`, `::text, (SELECT secret FROM crm.deals) FROM %I`)},
+	{rule: "reads-function", object: "tenant_reads.notes_of_tenant(hasura_session json)", sql: ownSchemaSQL + spoiledRead(`::text FROM %I`, `::text FROM crm.notes UNION SELECT id, body FROM %I`)},
+	{rule: "reads-function", object: "tenant_reads.notes_of_tenant(hasura_session json)", sql: ownSchemaSQL + spoiledRead(`%I.notes`, `%I.notes; SELECT 1`)},
 	{rule: "metadata-schema-open", object: ownNotes + " (tenant_owner select)", sql: ownSchemaSQL, change: trackedOwn(func(notes, _ *metadata.Table, _ *metadata.Function) {
 		notes.SelectPermissions[0].Permission.Filter = guardOf("owner")
 	})},

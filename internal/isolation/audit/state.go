@@ -39,6 +39,7 @@ type state struct {
 	tenants     []*tenantTable       // declared, and those that look like it, by name
 	descendants []*tenantTable       // their partitions and inheritance children that are none themselves
 	byOID       map[uint32]*tenantTable
+	inPlaces    map[uint32]*tenantTable // the tables of the schemas of tenants, which have rules of their own
 	rights      []right
 	own         map[string][]string    // the product's own actions, with their roles
 	context     []isolation.Difference // of the functions that policies ask
@@ -70,7 +71,7 @@ func examine(ctx context.Context, tx pgx.Tx, config Config) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{catalog: &catalog{server: server}, db: tx, list: config.List, metadata: config.Metadata, byOID: map[uint32]*tenantTable{}}
+	s := &state{catalog: &catalog{server: server}, db: tx, list: config.List, metadata: config.Metadata, byOID: map[uint32]*tenantTable{}, inPlaces: map[uint32]*tenantTable{}}
 	if s.outdated = server.Number < oldest; s.outdated {
 		s.skip("everything but the server: PostgreSQL %s is older than 15", server.Release)
 		return s, nil
@@ -116,7 +117,11 @@ func (s *state) sayWhatIsLeftOut() {
 // should be declared: a uuid tenant_id, or a reference to the tenants.
 func (s *state) findTenants() {
 	for _, r := range s.relations {
-		if _, own := s.places[r.Schema]; own || r.Kind != "r" && r.Kind != "p" || r.system() || r.Extension {
+		if !r.table() || r.system() || r.Extension {
+			continue
+		}
+		if s.inPlace(r) {
+			s.inPlaces[r.OID] = &tenantTable{relation: r}
 			continue
 		}
 		if t := s.asTenantTable(r); t != nil {
@@ -136,6 +141,12 @@ func (s *state) findTenants() {
 		}
 	}
 	slices.SortFunc(s.descendants, byTitle)
+}
+
+// inPlace reports whether a relation is in the schema of a tenant.
+func (s *state) inPlace(r *relation) bool {
+	_, own := s.places[r.Schema]
+	return own
 }
 
 // withChildren is every table that holds rows of tenants, by whatever name they are read.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -81,14 +82,14 @@ func (s *state) overCopy(oid uint32, seen map[uint32]bool) bool {
 // columns, column is nil.
 func (s *state) asView(name metadata.TableName) *tenantTable {
 	r := s.relationNamed(name)
-	if r == nil || r.Kind != "v" && r.Kind != "m" {
+	if r == nil || r.Kind != "v" && r.Kind != "m" || s.inPlace(r) {
 		return nil
 	}
 	behind := s.behind(r.OID, map[uint32]bool{})
 	if len(behind) == 0 {
 		return nil
 	}
-	t := &tenantTable{relation: r, name: behind[0].name}
+	t := &tenantTable{relation: r, name: cmp.Or(behind[0].name, "tenant_id")}
 	for _, table := range behind {
 		if c := r.columnNamed(table.name); c != nil && t.column == nil {
 			t.name, t.column = c.Name, c

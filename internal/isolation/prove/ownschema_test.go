@@ -95,3 +95,21 @@ func TestAnotherTenantsFilterOnAnOwnSchemaIsALeak(t *testing.T) {
 		t.Errorf("it passes: %v", report.SharedTables)
 	}
 }
+
+func TestAReadUnderOneNameThatShowsTheOthersTableIsALeak(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, goodTree(t), "", "")
+	s.withOwnSchemas(t)
+	_, theirs := s.places()
+	if _, err := s.admin.Exec(t.Context(), `INSERT INTO `+theirs+`.notes (body) VALUES ('secret'); CREATE OR REPLACE FUNCTION tenant_reads.notes_of_tenant(hasura_session json)
+		RETURNS SETOF tenant_reads.notes LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS 'SELECT id, body, parent_id FROM `+theirs+`.notes'`); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Run(t.Context(), Options{Endpoint: s.url, Against: s.token(t, s.theirs, "owner"), Only: []string{"notes"}, ReadOnly: true, As: []string{s.token(t, s.mine, "owner")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(report.Leaks, func(l Leak) bool { return l.Field == "notes" && strings.Contains(l.Finding, theirs+"_notes") }) {
+		t.Errorf("leaks %v, unproved %v", report.Leaks, report.Unproved)
+	}
+}

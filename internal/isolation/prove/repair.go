@@ -108,6 +108,7 @@ func (w *planting) columnIn(constraint string) string {
 // fill gives a required column its value.
 func (w *planting) fill(column string) bool {
 	in := w.input.input(column)
+	delete(w.fresh, column)
 	if in == nil {
 		return false // the preset of a permission, or a trigger, should have
 	}
@@ -118,12 +119,18 @@ func (w *planting) fill(column string) bool {
 		return true
 	}
 	w.object[column] = generated(w.caller.schema, column, in.Type)
-	w.fresh[column] = identifying(w.object[column])
-	if !w.fresh[column] {
-		delete(w.fresh, column)
+	numbered := slices.Contains(w.table.key, column) && slices.Contains(wideNumbers, in.Type.base().Name)
+	if numbered { // any row may have a small one
+		w.object[column] = number()
+	}
+	if numbered || identifying(w.object[column]) {
+		w.fresh[column] = true
 	}
 	return true
 }
+
+// wideNumbers are the scalars that hold any number that is made up.
+var wideNumbers = []string{"Int", "bigint", "Float", "float8", "numeric"}
 
 // nextCandidate points a column at the next of the side's rows it may mean.
 func (w *planting) nextCandidate(column string) bool {

@@ -35,6 +35,7 @@ func (r *runner) role(ctx context.Context, c *caller) error {
 	}
 	defer r.clear(ctx)
 	r.sown = map[string]bool{}
+	r.oneName(c)
 	defer r.prove(c)
 	if r.options.ReadOnly {
 		r.passOver()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestKilledServerStartsAgainWithItsRows(t *testing.T) {
@@ -81,6 +82,27 @@ func TestHolderKilledInInitdbStartsAgain(t *testing.T) {
 	if unfinished, _ := filepath.Glob(filepath.Join(dir, "init-*")); len(unfinished) > 0 {
 		t.Errorf("left behind: %v", unfinished)
 	}
+}
+
+func TestTheLockThatAKilledHolderLeftWithAProgramIsWaitedFor(t *testing.T) {
+	dir := newDir(t)
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := lockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := left.file.WriteAt([]byte(strconv.Itoa(ended.Process.Pid)+"\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, left.release)
+	next, err := lockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.release()
 }
 
 func TestSecondStartIsRefusedAndNamesTheHolder(t *testing.T) {

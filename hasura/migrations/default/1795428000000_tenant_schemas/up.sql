@@ -4,14 +4,15 @@ BEGIN
   IF NOT nself.begin_migration(1795428000000, 'tenant_schemas') THEN RETURN; END IF;
 
   -- The name of the tenant's schema, its row locked until the transaction ends. A name
-  -- without the tenant's id in it was not made here, and nothing is done to it.
+  -- that does not end in the tenant's id was not made here, and nothing is done to it.
   CREATE FUNCTION nself.lock_tenant_schema(tenant uuid) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
   DECLARE
     place text;
+    hex   text := replace(tenant::text, '-', '');
   BEGIN
     SELECT s.schema_name INTO place FROM tenants.tenant_schemas s WHERE s.tenant_id = tenant FOR UPDATE;
-    IF place IS NOT NULL AND strpos(place, left(replace(tenant::text, '-', ''), 8)) = 0 THEN
+    IF place IS NOT NULL AND NOT EXISTS (SELECT FROM generate_series(8, 32) AS n WHERE right(place, n) = left(hex, n)) THEN
       RAISE EXCEPTION 'schema % does not carry the id of tenant %', place, tenant USING ERRCODE = 'check_violation';
     END IF;
     RETURN place;
@@ -26,9 +27,14 @@ BEGIN
   DECLARE
     path    text := format('%I, pg_catalog, pg_temp', place);
     session text := coalesce(current_setting('hasura.user', true), '');
+    had     regnamespace := to_regnamespace(quote_ident(place));
   BEGIN
     PERFORM set_config('search_path', path, true);
     EXECUTE format(E'-- %s_%s.sql\n%s', version, name, body);
+    IF to_regnamespace(quote_ident(place)) IS DISTINCT FROM had THEN
+      RAISE EXCEPTION '%_%.sql drops or renames the schema it runs in', version, name
+        USING ERRCODE = 'feature_not_supported', HINT = 'The schema is the tenant''s: change what is in it.';
+    END IF;
     IF current_setting('search_path') <> path OR coalesce(current_setting('hasura.user', true), '') <> session THEN
       RAISE EXCEPTION '%_%.sql changes search_path or hasura.user, which are not its own', version, name
         USING ERRCODE = 'feature_not_supported', HINT = 'Take the SET out: the file runs with search_path on the tenant''s schema.';
@@ -214,9 +220,10 @@ BEGIN
   END
   $function$;
 
-  -- The wall of every object of a schema that is this tenant's.
+  -- The wall of every object of a schema that is this tenant's. The plans serve every tenant
+  -- alike, and making one anew takes longer than to run it.
   CREATE FUNCTION nself.wall_schema(place text, tenant uuid) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $function$
   DECLARE
     refused text := (SELECT string_agg(reason, '; ') FROM nself.past_the_wall(place) AS reason);
     missing text;
@@ -253,6 +260,8 @@ BEGIN
   BEGIN
     IF place IS NULL THEN
       RAISE EXCEPTION 'tenant % has no schema of its own', tenant USING ERRCODE = 'no_data_found';
+    ELSIF to_regnamespace(quote_ident(place)) IS NULL THEN
+      RAISE EXCEPTION 'schema % of tenant % is not there', place, tenant USING ERRCODE = 'invalid_schema_name', HINT = 'Somebody dropped it: restore it from a backup.';
     END IF;
     FOR file IN SELECT m.* FROM nself.tenant_migrations m
                 WHERE NOT EXISTS (SELECT FROM tenants.tenant_schema_migrations d WHERE d.tenant_id = tenant AND d.version = m.version)
@@ -302,7 +311,8 @@ BEGIN
   END
   $function$;
 
-  -- The schema with all that is in it, and its row. False where there is none.
+  -- The schema with all that is in it, and its row. False where there is none. For the owner
+  -- alone: the server drops what is due to be purged.
   CREATE FUNCTION tenants.drop_tenant_schema(tenant uuid) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   DECLARE
@@ -328,7 +338,7 @@ BEGIN
     nself.rights(aclitem[], oid), nself.revoke_all(text, aclitem[], oid), nself.wall_tenant_table(regclass, uuid),
     nself.unwalled_tenant_tables(text, uuid), nself.unwalled_tenant_objects(text), nself.wall_schema(text, uuid),
     tenants.wall_tenant_schema(uuid), tenants.apply_tenant_migrations(uuid), tenants.drop_tenant_schema(uuid), tenants.tenant_schema() FROM PUBLIC;
-  GRANT EXECUTE ON FUNCTION tenants.wall_tenant_schema(uuid), tenants.apply_tenant_migrations(uuid), tenants.drop_tenant_schema(uuid) TO nself_server;
+  GRANT EXECUTE ON FUNCTION tenants.wall_tenant_schema(uuid), tenants.apply_tenant_migrations(uuid) TO nself_server;
   GRANT EXECUTE ON FUNCTION tenants.tenant_schema() TO nself_app, nself_tenant, nself_hasura, nself_server;
 END
 $migration$;

@@ -4,6 +4,9 @@ DO $migration$
 BEGIN
   IF NOT nself.begin_migration(1795446000000, 'budgets') THEN RETURN; END IF;
 
+  -- Half of the connections that one server has where nothing else is said.
+  UPDATE nself.default_budget SET connections = 10;
+
   -- Holds the rest of the transaction to the budget of the session's tenant: its
   -- statement timeout, where none that is shorter holds already, and one of its seats. A
   -- seat is an advisory lock of the transaction, so commit, rollback and a crash give it

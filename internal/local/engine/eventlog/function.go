@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -18,12 +19,17 @@ func catalogName(name string) string {
 	return pgx.Identifier{"hdb_catalog", name}.Sanitize()
 }
 
-// createTriggers creates or replaces each operation's function and row trigger. Replacing
-// needs only TRIGGER on the table, where dropping would need its ownership.
-func createTriggers(ctx context.Context, tx pgx.Tx, triggers []trigger) error {
+// createTriggers creates or replaces the function and the row trigger of each operation
+// that is not as declared. Replacing needs only TRIGGER on the table, where dropping would
+// need its ownership.
+func createTriggers(ctx context.Context, tx pgx.Tx, triggers []trigger, found []installed) error {
 	for _, t := range triggers {
 		for _, o := range t.operations {
-			if _, err := tx.Exec(ctx, functionDDL(t, o)); err != nil {
+			body := functionBody(t, o)
+			if slices.Contains(found, installed{functionName(t, o), t.table.Schema, t.table.Name, body}) {
+				continue
+			}
+			if _, err := tx.Exec(ctx, functionDDL(t, o, body)); err != nil {
 				return fmt.Errorf("create the function of event trigger %s: %w", t.name, err)
 			}
 			if _, err := tx.Exec(ctx, triggerDDL(t, o)); err != nil {
@@ -42,13 +48,16 @@ func triggerDDL(t trigger, o operation) string {
 }
 
 // functionDDL is the trigger's function: with the writer's rights, as in Hasura.
-func functionDDL(t trigger, o operation) string {
-	body := insertBody(t, o)
-	if o.op == "UPDATE" {
-		body = updateBody(t, o)
-	}
+func functionDDL(t trigger, o operation, body string) string {
 	return fmt.Sprintf("CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER AS %s",
 		catalogName(functionName(t, o)), literal(body))
+}
+
+func functionBody(t trigger, o operation) string {
+	if o.op == "UPDATE" {
+		return updateBody(t, o)
+	}
+	return insertBody(t, o)
 }
 
 func insertBody(t trigger, o operation) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -11,15 +12,20 @@ import (
 //go:embed catalog.sql
 var catalog string
 
-// install brings the database to what the triggers declare.
+// install brings the database to what the triggers declare. What is there as it is declared
+// is not touched: making it again would wait for whoever writes, who may wait for it.
 func install(ctx context.Context, tx pgx.Tx, triggers []trigger, grantees []string) error {
 	if err := createCatalog(ctx, tx); err != nil {
 		return err
 	}
-	if err := removeUndeclared(ctx, tx, triggers); err != nil {
+	found, err := installedTriggers(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("list the installed triggers: %w", err)
+	}
+	if err := removeUndeclared(ctx, tx, triggers, found); err != nil {
 		return err
 	}
-	if err := createTriggers(ctx, tx, triggers); err != nil {
+	if err := createTriggers(ctx, tx, triggers, found); err != nil {
 		return err
 	}
 	return grant(ctx, tx, grantees)
@@ -29,11 +35,30 @@ func createCatalog(ctx context.Context, tx pgx.Tx) error {
 	if err := lockCatalog(ctx, tx); err != nil {
 		return err
 	}
+	var complete bool
+	if err := tx.QueryRow(ctx, catalogCompleteSQL, pgx.NamedArgs{"body": logFunctionBody()}).Scan(&complete); err != nil {
+		return fmt.Errorf("look for hdb_catalog: %w", err)
+	}
+	if complete {
+		return nil
+	}
 	if _, err := tx.Exec(ctx, catalog); err != nil {
 		return fmt.Errorf("install hdb_catalog (the role needs CREATE on the database, or to own the schema): %w", err)
 	}
 	return nil
 }
+
+// catalogCompleteSQL tells whether all that the catalog makes is there. To make an index
+// that is there already locks its table all the same.
+const catalogCompleteSQL = `
+SELECT NOT EXISTS (
+    SELECT FROM unnest('{hdb_metadata,event_log,event_log_trigger_name,event_log_fetch_events,event_invocation_logs,event_invocation_logs_event_id}'::text[]) AS made
+    WHERE to_regclass('hdb_catalog.' || made) IS NULL)
+  AND EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+              WHERE n.nspname = 'hdb_catalog' AND p.proname = 'insert_event_log' AND p.prosrc = @body)`
+
+// logFunctionBody is what the catalog's one function does.
+func logFunctionBody() string { return strings.Split(catalog, "$function$")[1] }
 
 const lockCatalogSQL = `SELECT pg_advisory_xact_lock(hashtextextended('hdb_catalog', 0))`
 
@@ -47,15 +72,21 @@ func lockCatalog(ctx context.Context, tx pgx.Tx) error {
 }
 
 // installed is a trigger of ours as the database has it. Schema and Table are empty where
-// the function is there without a trigger.
+// the function is there without a trigger. Body is what the function does, empty where it
+// or the trigger is not of the form that createTriggers gives it.
 type installed struct {
 	Function string
 	Schema   string
 	Table    string
+	Body     string
 }
 
+// A row trigger after the statement has a tgtype of 1 and the statement's own bit.
 const installedTriggersSQL = `
-SELECT p.proname, coalesce(n.nspname, ''), coalesce(c.relname, '')
+SELECT p.proname, coalesce(n.nspname, ''), coalesce(c.relname, ''),
+       CASE WHEN NOT p.prosecdef AND p.proconfig IS NULL AND t.tgname = p.proname AND t.tgenabled = 'O' AND t.tgqual IS NULL
+             AND t.tgattr = '' AND t.tgtype = 1 + CASE substring(p.proname, '[A-Z]*$') WHEN 'INSERT' THEN 4 WHEN 'DELETE' THEN 8 ELSE 16 END
+            THEN p.prosrc ELSE '' END
 FROM pg_proc p
 LEFT JOIN pg_trigger t ON t.tgfoid = p.oid AND NOT t.tgisinternal AND t.tgparentid = 0
 LEFT JOIN pg_class c ON c.oid = t.tgrelid
@@ -75,7 +106,7 @@ func installedTriggers(ctx context.Context, tx pgx.Tx) ([]installed, error) {
 // removeUndeclared drops triggers that the metadata no longer has, or has on another table,
 // and archives the events of those that are gone. It drops the function with all that hangs
 // on it, since only a table's owner may drop a trigger by itself.
-func removeUndeclared(ctx context.Context, tx pgx.Tx, triggers []trigger) error {
+func removeUndeclared(ctx context.Context, tx pgx.Tx, triggers []trigger, found []installed) error {
 	declared := make(map[installed]bool)
 	names := make([]string, 0, len(triggers))
 	for _, t := range triggers {
@@ -84,12 +115,8 @@ func removeUndeclared(ctx context.Context, tx pgx.Tx, triggers []trigger) error 
 			declared[installed{Function: functionName(t, o), Schema: t.table.Schema, Table: t.table.Name}] = true
 		}
 	}
-	found, err := installedTriggers(ctx, tx)
-	if err != nil {
-		return fmt.Errorf("list the installed triggers: %w", err)
-	}
 	for _, f := range found {
-		if declared[f] {
+		if declared[installed{Function: f.Function, Schema: f.Schema, Table: f.Table}] {
 			continue
 		}
 		drop := "DROP FUNCTION IF EXISTS " + catalogName(f.Function) + "() CASCADE"
@@ -111,11 +138,14 @@ func archiveUndeclared(ctx context.Context, tx pgx.Tx, names []string) error {
 	return nil
 }
 
-const existingRolesSQL = `SELECT rolname FROM pg_roles WHERE rolname = ANY (@roles::text[])`
+const rolesWithoutSQL = `
+SELECT rolname FROM pg_roles
+WHERE rolname = ANY (@roles::text[])
+  AND NOT (has_schema_privilege(oid, 'hdb_catalog', 'USAGE') AND has_table_privilege(oid, 'hdb_catalog.event_log', 'INSERT'))`
 
-// grant lets the roles that exist write tables with triggers.
+// grant lets the roles that exist, and may not yet, write tables with triggers.
 func grant(ctx context.Context, tx pgx.Tx, grantees []string) error {
-	rows, err := tx.Query(ctx, existingRolesSQL, pgx.NamedArgs{"roles": grantees})
+	rows, err := tx.Query(ctx, rolesWithoutSQL, pgx.NamedArgs{"roles": grantees})
 	if err != nil {
 		return fmt.Errorf("look up the roles to grant to: %w", err)
 	}

@@ -124,3 +124,52 @@ func TestInvokeRefusesWhatIsNotEnabled(t *testing.T) {
 		t.Errorf("%d events were logged all the same", got)
 	}
 }
+
+// Whoever writes holds locks that making a trigger or an index waits for, and may come to
+// wait for what the installation holds.
+func TestInstallingWhatIsThereWaitsForNobody(t *testing.T) {
+	db, h := newDatabase(t), answering(t, 200)
+	execute(t, db.super, "ALTER DATABASE "+db.name(t)+" SET lock_timeout = '1s'")
+	startAndClose(t, db.config(t, h, tenantChanged(nil), oddNames()))
+	tx, err := db.Pool(t, writer).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), insertAcme); err != nil {
+		t.Fatal(err)
+	}
+	log, err := Start(t.Context(), db.config(t, h, tenantChanged(nil), oddNames()))
+	if err != nil {
+		t.Fatalf("beside a writer: %v", err)
+	}
+	if err := log.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsNotAsDeclaredIsMadeAnew(t *testing.T) {
+	db := newDatabase(t)
+	writing := db.Pool(t, writer)
+	const function = `hdb_catalog."notify_hasura_tenant_changed_INSERT"()`
+	for _, spoil := range []string{
+		`DROP TRIGGER "notify_hasura_tenant_changed_INSERT" ON public.tenants`,
+		`ALTER TABLE public.tenants DISABLE TRIGGER "notify_hasura_tenant_changed_INSERT"`,
+		`CREATE OR REPLACE TRIGGER "notify_hasura_tenant_changed_INSERT" AFTER DELETE ON public.tenants FOR EACH ROW EXECUTE FUNCTION ` + function,
+		`CREATE OR REPLACE TRIGGER "notify_hasura_tenant_changed_INSERT" AFTER INSERT ON public.tenants FOR EACH ROW WHEN (false) EXECUTE FUNCTION ` + function,
+		`CREATE OR REPLACE FUNCTION ` + function + ` RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`,
+		`CREATE OR REPLACE FUNCTION hdb_catalog.insert_event_log(schema_name text, table_name text, trigger_name text, op text, row_data json)
+		 RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`,
+		`REVOKE INSERT ON hdb_catalog.event_log FROM writer`,
+		`DROP TABLE hdb_catalog.event_log`,
+	} {
+		startAndCloseQuietly(t, db, tenantChanged(nil))
+		execute(t, db.super, spoil)
+		startAndCloseQuietly(t, db, tenantChanged(nil))
+		execute(t, db.super, `TRUNCATE public.tenants, hdb_catalog.event_log`)
+		execute(t, writing, insertAcme)
+		if got := query[int64](t, db.super, eventCount); got != 1 {
+			t.Errorf("after %s: %d events", spoil, got)
+		}
+	}
+}

@@ -36,11 +36,11 @@ func (l *Log) record(e event, t trigger, a attempt, result outcome) {
 }
 
 // refused tells an error of the statement from a server that went away (class 57) or lets
-// nobody in.
+// nobody in, and from a transaction that was in another's way (class 40).
 func refused(err error) bool {
 	var connecting *pgconn.ConnectError
 	var fromServer *pgconn.PgError
-	return !errors.As(err, &connecting) && errors.As(err, &fromServer) && !strings.HasPrefix(fromServer.Code, "57")
+	return !errors.As(err, &connecting) && errors.As(err, &fromServer) && !strings.HasPrefix(fromServer.Code, "57") && !strings.HasPrefix(fromServer.Code, "40")
 }
 
 const recordAttemptSQL = `

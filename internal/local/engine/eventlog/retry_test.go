@@ -2,12 +2,14 @@ package eventlog
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nself/tenancy/internal/metadata"
 )
@@ -207,5 +209,13 @@ func TestRedeliverRefusesAnEventUnderWay(t *testing.T) {
 	close(answer)
 	if !errors.Is(err, ErrEventBusy) {
 		t.Errorf("an event under way: %v", err)
+	}
+}
+
+func TestAnAttemptThatADeadlockKeptFromTheLogIsNoRefusal(t *testing.T) {
+	for code, want := range map[string]bool{"40P01": false, "40001": false, "57P01": false, "42501": true} {
+		if got := refused(fmt.Errorf("record the attempt: %w", &pgconn.PgError{Code: code})); got != want {
+			t.Errorf("%s: refused is %t", code, got)
+		}
 	}
 }
