@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -153,14 +151,4 @@ func (x *migrating) track(ctx context.Context, did *migrated) error {
 	known, err := tracking.New(tracking.Config{DB: x.db, Hasura: client, Log: warnings(x.p.stderr)}).Await(ctx)
 	did.Tracked = &known
 	return err
-}
-
-// warnings is a log of what a person should look at, and of nothing else.
-func warnings(to io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
-			return slog.Attr{}
-		}
-		return a
-	}}))
 }

@@ -136,7 +136,22 @@ func (r *rehearsal) run(ctx context.Context, f File) error {
 	return nil
 }
 
+// named is how many of the objects that a file reached are named.
+const named = 10
+
+// followers are what goes or changes with a table or schema, so it is named after those.
+var followers = []string{"the default value", "the type", "the index", "the table constraint", "the trigger", "the rule"}
+
+func follows(what string) bool {
+	return slices.ContainsFunc(followers, func(kind string) bool { return strings.HasPrefix(what, kind) })
+}
+
 func beyond(f File, what []string, hint string) *Failure {
+	leading := slices.DeleteFunc(slices.Clone(what), follows)
+	what = append(leading, slices.DeleteFunc(what, func(one string) bool { return !follows(one) })...)
+	if more := len(what) - named; more > 0 {
+		what = append(slices.Clone(what[:named]), fmt.Sprintf("and %d more", more))
+	}
 	return &Failure{Version: f.Version, File: f.String(), Message: "it reaches past the tenant's own tables: " + strings.Join(what, ", "), Hint: hint}
 }
 

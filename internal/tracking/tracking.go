@@ -153,7 +153,7 @@ func (t *Tracker) replace(ctx context.Context, w *work) ([]hasuraapi.Inconsisten
 	if err == nil {
 		t.config.Log.InfoContext(ctx, "tenant schemas tracked", "schemas", len(w.Waiting), "gone", len(w.Gone), "changes", len(changes))
 		for _, name := range w.reads.Taken {
-			t.config.Log.WarnContext(ctx, "a table of the tenants' schemas has no read under its own name: it is another root field's", "table", name)
+			t.config.Log.WarnContext(ctx, "another root field has the name, so this table of the tenants' schemas has no read under it", "table", name)
 		}
 	}
 	return unserved, err
