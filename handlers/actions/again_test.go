@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/nself/tenancy/internal/pgtest"
 )
@@ -32,7 +31,8 @@ func TestATransactionEndedByADeadlockBeginsAnew(t *testing.T) {
 	h.do(t, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = %L', current_database(), '3s'); END $$`)
 	h.db.Reset()
 
-	other, err := h.under.Superuser(t).Begin(t.Context())
+	watcher := h.under.Superuser(t)
+	other, err := watcher.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,15 +40,11 @@ func TestATransactionEndedByADeadlockBeginsAnew(t *testing.T) {
 	if _, err := other.Exec(t.Context(), `SET LOCAL deadlock_timeout = '10min'; SET LOCAL lock_timeout = '30s'; UPDATE public.gate SET opened = 3`); err != nil {
 		t.Fatal(err)
 	}
-	answered := make(chan reply)
+	answered := make(chan reply, 1)
 	go func() {
 		answered <- h.call(t, owner(team), "updateTenant", map[string]any{"name": "after the deadlock"})
 	}()
-	for waits := false; !waits; time.Sleep(10 * time.Millisecond) {
-		if err := other.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits); err != nil {
-			t.Fatal(err)
-		}
-	}
+	untilSomebodyWaits(t, watcher) // asked outside the other's transaction, which would read once who waits
 	if _, err := other.Exec(t.Context(), `UPDATE tenants.tenants SET name = 'the other' WHERE id = $1`, team.ID); err != nil {
 		t.Fatal(err)
 	}
