@@ -85,10 +85,13 @@ WHERE m.tenant_id = @tenant_id`
 
 const changeLevelSQL = `SELECT billing.change_level(@tenant_id, @meter, @delta, @key)`
 
+const keepTenantsAllTenantsSQL = `SELECT id FROM tenants.tenants WHERE id = ANY (@tenants::uuid[]) ORDER BY id FOR KEY SHARE`
+
 const makePeriodsAllTenantsSQL = `
 SELECT count(*) FROM (SELECT DISTINCT id FROM unnest(@tenants::uuid[]) AS id ORDER BY id) t CROSS JOIN LATERAL billing.period(t.id, now())`
 
 // makePeriods makes the periods of all tenants before the first of their totals is locked.
+// A purge takes periods while it holds the tenant: it ends before, or comes after.
 func makePeriods(ctx context.Context, tx pgx.Tx, moves []move) error {
 	if len(moves) == 0 {
 		return nil
@@ -97,8 +100,10 @@ func makePeriods(ctx context.Context, tx pgx.Tx, moves []move) error {
 	for i, m := range moves {
 		tenants[i] = m.tenant
 	}
-	if _, err := tx.Exec(ctx, makePeriodsAllTenantsSQL, pgx.NamedArgs{"tenants": tenants}); err != nil {
-		return fmt.Errorf("make the periods of %v: %w", tenants, err)
+	for _, sql := range []string{keepTenantsAllTenantsSQL, makePeriodsAllTenantsSQL} {
+		if _, err := tx.Exec(ctx, sql, pgx.NamedArgs{"tenants": tenants}); err != nil {
+			return fmt.Errorf("make the periods of %v: %w", tenants, err)
+		}
 	}
 	return nil
 }
