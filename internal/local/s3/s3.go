@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,15 +17,18 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nself/tenancy/internal/local/goinstall"
 	"github.com/nself/tenancy/internal/local/process"
 )
 
 // Region is the one the server answers for.
 const Region = "us-east-1"
 
+// program is what is run: the Versity S3 gateway over a directory.
+var program = goinstall.Program{Module: "github.com/versity/versitygw", Command: "cmd/versitygw", Version: "v1.8.0"}
+
 const (
 	startLimit = 60 * time.Second
-	pollEvery  = 10 * time.Millisecond
 	health     = "/health"
 )
 
@@ -52,7 +54,7 @@ type Server struct {
 // Start runs the server on a free loopback port and returns once it answers. ctx bounds the
 // start alone, and the build of the program where it is missing.
 func Start(ctx context.Context, config Config) (*Server, error) {
-	program, err := systemSearch().find(ctx)
+	path, err := program.Find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w", err)
 	}
@@ -63,7 +65,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for range 3 { // another process may take the port before the program does
-		if err = s.try(ctx, program); err == nil {
+		if err = s.try(ctx, path); err == nil {
 			return s, nil
 		}
 		if !strings.Contains(err.Error(), "address already in use") {
@@ -117,17 +119,17 @@ func (s *Server) clean() error {
 	return os.RemoveAll(s.remove)
 }
 
-func (s *Server) try(ctx context.Context, program string) error {
+func (s *Server) try(ctx context.Context, path string) error {
 	var err error
-	if s.address, err = freeAddress(ctx); err != nil {
+	if s.address, err = process.FreeAddress(ctx); err != nil {
 		return err
 	}
 	// The shell reads what to run from its standard input, so that the keys stand on no
 	// command line; it becomes the program.
-	if s.process, err = process.Start("/bin/sh", "-s", s.script(program), nil); err != nil {
+	if s.process, err = process.Start("/bin/sh", "-s", s.script(path), nil); err != nil {
 		return err
 	}
-	if err = s.awaitReady(ctx); err == nil {
+	if err = s.process.AwaitReady(ctx, s.answers); err == nil {
 		return nil
 	}
 	_ = s.process.End(syscall.SIGTERM) // it may have ended by itself
@@ -136,39 +138,15 @@ func (s *Server) try(ctx context.Context, program string) error {
 
 // script switches the cache of accounts off: with it, a secret of before may open for a
 // while after it was changed.
-func (s *Server) script(program string) string {
+func (s *Server) script(path string) string {
 	return fmt.Sprintf(`ROOT_ACCESS_KEY_ID=%s ROOT_SECRET_ACCESS_KEY=%s \
 exec %s --port %s --region %s --health %s --quiet --iam-cache-disable --iam-dir %s posix --versioning-dir %s --sidecar %s %s
-`, quoted(s.config.AccessKeyID), quoted(s.config.SecretAccessKey), quoted(program), s.address, Region, health,
+`, quoted(s.config.AccessKeyID), quoted(s.config.SecretAccessKey), quoted(path), s.address, Region, health,
 		quoted(s.dirs["accounts"]), quoted(s.dirs["versions"]), quoted(s.dirs["sidecar"]), quoted(s.dirs["objects"]))
 }
 
 // quoted is a word for the shell, taken literally.
 func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
-}
-
-func (s *Server) awaitReady(ctx context.Context) error {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for !s.answers(ctx) {
-		select {
-		case <-s.process.Done():
-			return errors.New("it ended as it started")
-		case <-ctx.Done():
-			return fmt.Errorf("it did not get ready: %w", ctx.Err())
-		case <-tick.C:
-		}
-	}
-	return nil
-}
 
 func (s *Server) answers(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+health, nil)

@@ -6,22 +6,21 @@ package stripemock
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/nself/tenancy/internal/local/goinstall"
 	"github.com/nself/tenancy/internal/local/process"
 )
 
-const (
-	startLimit = 60 * time.Second
-	pollEvery  = 10 * time.Millisecond
-)
+// program is of the newest version that the Go proxy has.
+var program = goinstall.Program{Module: "github.com/stripe/stripe-mock", Version: "v0.148.0"}
+
+const startLimit = 60 * time.Second
 
 // Mock is a running stripe-mock.
 type Mock struct {
@@ -35,7 +34,7 @@ type Mock struct {
 // start alone. The program is bin/stripe-mock-v0.148.0 of this module, or the stripe-mock of that
 // version in $PATH; where neither is there, the first is built.
 func Start(ctx context.Context) (*Mock, error) {
-	program, err := systemSearch().find(ctx)
+	path, err := program.Find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stripe-mock: %w", err)
 	}
@@ -43,7 +42,7 @@ func Start(ctx context.Context) (*Mock, error) {
 	defer cancel()
 	for range 3 { // another process may take the port before the program does
 		m := &Mock{}
-		if err = m.try(ctx, program); err == nil {
+		if err = m.try(ctx, path); err == nil {
 			return m, nil
 		}
 		if !strings.Contains(err.Error(), "address already in use") {
@@ -63,43 +62,19 @@ func (m *Mock) Close() error {
 	return m.stopErr
 }
 
-func (m *Mock) try(ctx context.Context, program string) error {
+func (m *Mock) try(ctx context.Context, path string) error {
 	var err error
-	if m.address, err = freeAddress(ctx); err != nil {
+	if m.address, err = process.FreeAddress(ctx); err != nil {
 		return err
 	}
-	if m.process, err = process.Start(program, "-http-addr="+m.address, "", nil); err != nil {
+	if m.process, err = process.Start(path, "-http-addr="+m.address, "", nil); err != nil {
 		return err
 	}
-	if err = m.awaitReady(ctx); err == nil {
+	if err = m.process.AwaitReady(ctx, m.answers); err == nil {
 		return nil
 	}
 	_ = m.Close() // it may have ended by itself
 	return fmt.Errorf("%w; its log ends with:\n%s", err, m.process.Log())
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
-}
-
-func (m *Mock) awaitReady(ctx context.Context) error {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for !m.answers(ctx) {
-		select {
-		case <-m.process.Done():
-			return errors.New("it ended as it started")
-		case <-ctx.Done():
-			return fmt.Errorf("it did not get ready: %w", ctx.Err())
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 // answers says whether it is a stripe-mock that serves the address.

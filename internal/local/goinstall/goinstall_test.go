@@ -1,4 +1,4 @@
-package stripemock
+package goinstall
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+var mock = Program{Module: "github.com/stripe/stripe-mock", Version: "v0.148.0"}
+
 func TestAProgramOfAnotherMakeIsNotTakenForIt(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "stripe-mock")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho v0.148.0\n"), 0o755); err != nil {
@@ -20,25 +22,25 @@ func TestAProgramOfAnotherMakeIsNotTakenForIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if path, ok := (search{paths: []string{script, self, script + "-missing"}}).look(); ok {
+	if path, ok := (search{Program: mock, paths: []string{script, self, script + "-missing"}}).look(); ok {
 		t.Errorf("%s is taken for stripe-mock", path)
 	}
 }
 
 func TestAMissingProgramIsOneSentenceOnHowToInstall(t *testing.T) {
-	_, err := search{}.find(t.Context())
+	_, err := search{Program: mock}.find(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "go install github.com/stripe/stripe-mock@v0.148.0") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error: %v", err)
 	}
 }
 
 func TestAMissingProgramIsBuiltOnceByThoseWhoMissItTogether(t *testing.T) {
-	found, err := systemSearch().find(t.Context())
+	found, err := mock.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir, builds := t.TempDir(), make(chan string, 4)
-	s := search{dir: dir, compile: func(_ context.Context, into string) error {
+	s := search{Program: mock, dir: dir, compile: func(_ context.Context, into string) error {
 		builds <- into
 		return os.Symlink(found, filepath.Join(into, "stripe-mock"))
 	}}
@@ -64,9 +66,20 @@ func TestAMissingProgramIsBuiltOnceByThoseWhoMissItTogether(t *testing.T) {
 	}
 }
 
+func TestAProgramIsNamedAsItsPackageIs(t *testing.T) {
+	p := Program{Module: "example.com/gate", Command: "cmd/gated", Version: "v1.2.3"}
+	_, err := search{Program: p}.find(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "go install example.com/gate/cmd/gated@v1.2.3") {
+		t.Errorf("error: %v", err)
+	}
+	if got := (search{Program: p, dir: "bin"}).built(); got != "bin/gated-v1.2.3" {
+		t.Errorf("built as %s", got)
+	}
+}
+
 func TestABuildThatFailsLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	_, err := search{dir: dir, compile: func(context.Context, string) error { return errors.New("no network") }}.find(t.Context())
+	_, err := search{Program: mock, dir: dir, compile: func(context.Context, string) error { return errors.New("no network") }}.find(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "no network") {
 		t.Errorf("error: %v", err)
 	}

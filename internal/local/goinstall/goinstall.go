@@ -1,4 +1,6 @@
-package stripemock
+// Package goinstall finds a program that `go install` makes, in the one version that is asked
+// for, and builds it where it is missing. Nothing in production imports it.
+package goinstall
 
 import (
 	"context"
@@ -13,33 +15,42 @@ import (
 	"syscall"
 )
 
-// The version is the newest that the Go proxy has. The Makefile names it too.
-const (
-	module  = "github.com/stripe/stripe-mock"
-	version = "v0.148.0"
-)
+// Program says what is wanted.
+type Program struct {
+	Module  string // the path of its module
+	Command string // the path of its package within the module, "" the module's own; its last part is the program's name
+	Version string
+}
+
+func (p Program) path() string { return strings.TrimSuffix(p.Module+"/"+p.Command, "/") }
+
+func (p Program) name() string { return p.path()[strings.LastIndexByte(p.path(), '/')+1:] }
+
+// Find returns the program's path: bin/<name>-<version> of the module that we are in, or the
+// program of that version in $PATH. Where neither is there, the first is built.
+func (p Program) Find(ctx context.Context) (string, error) { return p.search().find(ctx) }
 
 // search says where the program may be, and where it is built.
 type search struct {
+	Program
 	paths   []string // whole paths of programs that may be it
 	dir     string   // where it is built; empty: nowhere
 	compile func(ctx context.Context, dir string) error
 }
 
-// systemSearch looks in bin of the module that we are in, where it has one, and in $PATH.
-func systemSearch() search {
-	s := search{compile: goInstall}
+func (p Program) search() search {
+	s := search{Program: p, compile: p.install}
 	if root, err := moduleRoot(); err == nil {
 		s.dir = filepath.Join(root, "bin")
 		s.paths = append(s.paths, s.built())
 	}
-	if path, err := exec.LookPath("stripe-mock"); err == nil {
+	if path, err := exec.LookPath(p.name()); err == nil {
 		s.paths = append(s.paths, path)
 	}
 	return s
 }
 
-func (s search) built() string { return filepath.Join(s.dir, "stripe-mock-"+version) }
+func (s search) built() string { return filepath.Join(s.dir, s.name()+"-"+s.Version) }
 
 // moduleRoot is the nearest directory above us with a go.mod.
 func moduleRoot() (string, error) {
@@ -65,10 +76,10 @@ func (s search) find(ctx context.Context) (string, error) {
 		return path, nil
 	}
 	if s.dir == "" {
-		return "", fmt.Errorf("the program was not found: install it with `go install %s@%s` and run this again", module, version)
+		return "", fmt.Errorf("the program was not found: install it with `go install %s@%s` and run this again", s.path(), s.Version)
 	}
 	if err := s.build(ctx); err != nil {
-		return "", fmt.Errorf("build %s@%s: %w", module, version, err)
+		return "", fmt.Errorf("build %s@%s: %w", s.path(), s.Version, err)
 	}
 	return s.built(), nil
 }
@@ -78,7 +89,7 @@ func (s search) find(ctx context.Context) (string, error) {
 func (s search) look() (string, bool) {
 	for _, path := range s.paths {
 		made, err := buildinfo.ReadFile(path)
-		if err == nil && made.Main.Path == module && made.Main.Version == version {
+		if err == nil && made.Main.Path == s.Module && made.Main.Version == s.Version {
 			return path, true
 		}
 	}
@@ -101,20 +112,20 @@ func (s search) build(ctx context.Context) error {
 	if _, ok := s.look(); ok {
 		return nil
 	}
-	dir, err := os.MkdirTemp(s.dir, ".stripe-mock-")
+	dir, err := os.MkdirTemp(s.dir, "."+s.name()+"-")
 	if err != nil {
 		return err
 	}
 	err = s.compile(ctx, dir)
 	if err == nil {
-		err = os.Rename(filepath.Join(dir, "stripe-mock"), s.built())
+		err = os.Rename(filepath.Join(dir, s.name()), s.built())
 	}
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
-// goInstall needs no module: what is named by its version brings its own.
-func goInstall(ctx context.Context, dir string) error {
-	cmd := exec.CommandContext(ctx, "go", "install", module+"@"+version)
+// install needs no module: what is named by its version brings its own.
+func (p Program) install(ctx context.Context, dir string) error {
+	cmd := exec.CommandContext(ctx, "go", "install", p.path()+"@"+p.Version)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
