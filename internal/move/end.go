@@ -9,19 +9,31 @@ import (
 	"github.com/nself/tenancy/internal/audit"
 )
 
+// resume takes up the tenant's open move; what says what for.
+func resume(ctx context.Context, conn *pgx.Conn, in Input, what string) (*run, error) {
+	r, err := take(ctx, conn, in)
+	if err != nil {
+		return nil, err
+	}
+	_, found, err := r.openMove(ctx)
+	if err == nil && !found {
+		err = fmt.Errorf("%s has no move to %s", r.who.Slug, what)
+	}
+	if err != nil {
+		r.release(ctx)
+		return nil, err
+	}
+	return r, nil
+}
+
 // Confirm ends a move that was cut over: the source is removed, and there is no way back.
 func Confirm(ctx context.Context, conn *pgx.Conn, in Input) (Move, error) {
-	r, err := take(ctx, conn, in)
+	r, err := resume(ctx, conn, in, "confirm")
 	if err != nil {
 		return Move{}, err
 	}
 	defer r.release(ctx)
-	_, found, err := r.openMove(ctx)
 	switch {
-	case err != nil:
-		return Move{}, err
-	case !found:
-		return Move{}, fmt.Errorf("%s has no move to confirm", r.who.Slug)
 	case r.move.Progress.Undoing:
 		return r.move, fmt.Errorf("the move of %s is being taken back: go on with --undo", r.who.Slug)
 	case r.move.State != Cut:
@@ -41,18 +53,12 @@ func Confirm(ctx context.Context, conn *pgx.Conn, in Input) (Move, error) {
 // Undo takes a move back, whatever was done of it. After the cut-over what changed since
 // goes back with the tenant, under a lock as short as the cut-over's.
 func Undo(ctx context.Context, conn *pgx.Conn, in Input) (Move, error) {
-	r, err := take(ctx, conn, in)
+	r, err := resume(ctx, conn, in, "take back")
 	if err != nil {
 		return Move{}, err
 	}
 	defer r.release(ctx)
-	_, found, err := r.openMove(ctx)
-	switch {
-	case err != nil:
-		return Move{}, err
-	case !found:
-		return Move{}, fmt.Errorf("%s has no move to take back", r.who.Slug)
-	case r.move.Progress.Confirming:
+	if r.move.Progress.Confirming {
 		return r.move, fmt.Errorf("the move of %s is confirmed, and its source is being removed: go on with --confirm", r.who.Slug)
 	}
 	if r.move.State == Cut {
